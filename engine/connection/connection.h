@@ -1,0 +1,139 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "engine/base/time.h"
+#include "engine/connection/address.h"
+#include "engine/connection/close_reason.h"
+#include "engine/connection/stream_options.h"
+#include "engine/protocol.h"
+
+namespace ringmaster {
+
+class SendQueue;
+class Worker;
+
+// What became of bytes given to Send.
+enum class SendResult : uint8_t {
+  kQueued,   // they leave at the end of this turn; not yet sent
+  kAboveHigh,  // queued, and the queue is above its high watermark: hold back until OnDrained
+  kFull,     // refused, nothing was queued: the queue would exceed send_queue_bytes_max
+  kClosed,   // refused: the connection is closing
+};
+
+// How CloseAfterFlush ends the receiving side.
+enum class Linger : uint8_t {
+  kNo,   // close as soon as the output has left: the peer owes us nothing
+  kYes,  // FIN, then discard what still comes until the peer's FIN or timeouts.close. Without it,
+         // bytes still on the way would make the kernel send RST, which can destroy our last answer.
+};
+
+// One stream: its descriptor, its session, its queues and deadlines. Lives in a slab slot from accept to
+// the last completion. Worker thread only. A reference is valid during a call from the engine; to
+// keep a connection, keep id() and ask Worker::Find.
+//
+//            CloseAfterFlush            output empty             Abort, EOF, error
+//   kOpen ───────────────────▶ kFlushing ────────────▶ kLingering ────────────▶ kClosing
+//     │                            │                                               ▲   │ in_flight == 0
+//     └────────────────────────────┴───────────────────────────────────────────────┘   ▼
+//                                       Abort, EOF, error                          slot freed
+class Connection {
+ public:
+  // Unique in the server's life: worker index in the top 16 bits, then a sequence. Never reused.
+  uint64_t id() const { return id_; }
+  const PeerAddress& peer() const { return peer_; }
+  Worker& worker() const { return *worker_; }
+  const StreamOptions& options() const { return *options_; }
+  TimePoint opened_at() const { return opened_at_; }
+  TimePoint last_activity() const { return last_activity_; }
+  uint64_t bytes_received() const { return bytes_received_; }
+  uint64_t bytes_sent() const { return bytes_sent_; }
+  uint64_t message_count() const { return message_count_; }
+  bool outbound() const { return outbound_; }
+  // False once CloseAfterFlush or Abort was called, or the connection failed.
+  bool open() const { return state_ == State::kOpen; }
+  CloseReason close_reason() const { return close_reason_; }
+  Session* session() const { return session_.get(); }
+
+  // -- Output. Everything queued in one turn leaves in one send at its end, in order. ----------------
+
+  // Copies `bytes`.
+  SendResult Send(std::string_view bytes);
+  // Queues `bytes` without copying them; `owner` keeps them alive until they were sent.
+  SendResult SendShared(std::string_view bytes, std::shared_ptr<const void> owner);
+  // Queues `bytes` of the open file `fd` from `offset`. Takes ownership of `fd`. The file is read in
+  // pieces as the peer takes them; only the pieces count against the queue's bound. A file that
+  // turns out shorter aborts the connection (its length was promised).
+  SendResult SendFile(int fd, uint64_t offset, uint64_t bytes);
+  // For encoders that write in place: room for `bytes` contiguous bytes at the end of the queue, or
+  // nullptr (kFull, kClosed). Follow with CommitOutput(n), n <= bytes, before anything else.
+  char* ReserveOutput(size_t bytes);
+  void CommitOutput(size_t bytes);
+  // Queued and not yet taken by the kernel, in-flight bytes included; file bytes not yet read excluded.
+  size_t output_bytes() const;
+
+  // -- Input ------------------------------------------------------------------------------------------
+
+  // Stops calling OnInput (bytes wait in the kernel: the peer feels it) until ResumeReceive, which
+  // offers what is left over from before first. Pauses by watermarks are the engine's own and separate.
+  void PauseReceive();
+  void ResumeReceive();
+
+  // -- Deadlines --------------------------------------------------------------------------------------
+
+  // An item (handshake, head, body, message) is incomplete: it must be complete within its timeout,
+  // counted from the first call with this `wait`; calling again with the same one changes nothing, so
+  // one byte a second extends nothing. ClearWait when it is complete, or none was begun.
+  void SetWait(Wait wait);
+  void ClearWait();
+  // Restarts the wait for the next item of the same kind.
+  void RestartWait(Wait wait) {
+    ClearWait();
+    SetWait(wait);
+  }
+  // Other bounds from now on (another route, per-connection changes). Must outlive the connection.
+  void SetOptions(const StreamOptions& options);
+  // OnIdleProbe is called at half the read timeout without a byte received.
+  void EnableIdleProbe() { idle_probe_ = true; }
+
+  // -- Counting ---------------------------------------------------------------------------------------
+  // A request or message was given to a handler.
+  void CountMessage();
+
+  // -- Protocol change --------------------------------------------------------------------------------
+  // Puts `session` in place of the current one, which is destroyed after it has returned from the
+  // engine's call; OnClosed is not called on it. Unconsumed input goes to the new session.
+  void ReplaceSession(std::unique_ptr<Session> session);
+
+  // -- Closing ----------------------------------------------------------------------------------------
+  // No more input is given to the session; what is queued is sent; then FIN. Bounded by timeouts.close
+  // (and timeouts.write while output is stuck). The first reason given counts.
+  void CloseAfterFlush(CloseReason reason, Linger linger = Linger::kNo);
+  // At once: the queue is dropped.
+  void Abort(CloseReason reason);
+
+ private:
+  friend class Worker;
+  enum class State : uint8_t { kFree, kConnecting, kOpen, kFlushing, kLingering, kClosing };
+
+  Worker* worker_ = nullptr;
+  std::unique_ptr<Session> session_;
+  const StreamOptions* options_ = nullptr;
+  uint64_t id_ = 0;
+  PeerAddress peer_;
+  TimePoint opened_at_ = 0;
+  TimePoint last_activity_ = 0;
+  uint64_t bytes_received_ = 0;
+  uint64_t bytes_sent_ = 0;
+  uint64_t message_count_ = 0;
+  State state_ = State::kFree;
+  CloseReason close_reason_ = CloseReason::kNone;
+  bool outbound_ = false;
+  bool idle_probe_ = false;
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+
+#include "engine/base/time.h"
+
+namespace ringmaster {
+
+// Every wait of one stream, as a duration. 0 = off. DESIGN: "a timeout is a duration, a deadline is the
+// point in time it becomes". Defaults are what a public server wants.
+struct Timeouts {
+  Duration connect = std::chrono::seconds(5);     // outbound connect(2)
+  Duration handshake = std::chrono::seconds(10);  // accept -> first byte; and protocol handshakes
+  Duration header = std::chrono::seconds(10);     // first byte of a request head -> its end
+  Duration body = std::chrono::seconds(60);       // end of head -> end of body
+  Duration message = std::chrono::seconds(60);    // first byte of a message -> its end
+  Duration read = std::chrono::seconds(75);       // idle: between messages
+  Duration write = std::chrono::seconds(30);      // output queue without progress
+  Duration close = std::chrono::seconds(5);       // closing handshake, linger
+  Duration lifetime = Duration::zero();           // whole connection
+};
+
+// The bounds of one stream. One object is shared by all connections of a listener or route; a
+// connection points at it, so it must outlive them (it lives in the server definition).
+struct StreamOptions {
+  Timeouts timeouts;
+  // Output queue: send() is refused above max; receiving pauses above high and resumes below low.
+  size_t send_queue_bytes_max = 64u << 20;
+  size_t send_queue_bytes_high = 1u << 20;
+  size_t send_queue_bytes_low = 256u << 10;
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "engine/connection/close_reason.h"
+
+// The protocol seam: how a protocol meets the engine. The engine moves bytes, time and processes; a
+// Protocol makes one Session per connection, and the Session turns bytes into messages and answers.
+// Nothing in engine/ names a protocol; http and websocket (protocols/*/service) are built on this,
+// and so is the three-function form of a custom protocol (engine/framed_protocol.h).
+//
+// All calls come on the worker's thread. A Session may throw from any of them: the engine catches,
+// calls OnException and closes that connection alone.
+
+namespace ringmaster {
+
+class Connection;
+class Worker;
+
+// Which wait a deadline bounds; see StreamOptions::Timeouts.
+enum class Wait : uint8_t { kNone, kHandshake, kHeader, kBody, kMessage };
+
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // `input` is everything received and not yet consumed, oldest first; it may be changed in place
+  // (unmasking). Returns how many bytes from the front were consumed; the rest is kept and offered
+  // again, together with what arrives next. After CloseAfterFlush, Abort or PauseReceive the session
+  // returns; bytes behind a close are thrown away, bytes behind a pause are offered on resume.
+  // The span is valid for this call only.
+  virtual size_t OnInput(Connection& connection, std::span<char> input) = 0;
+
+  // The peer sent FIN; nothing more will be received. `unconsumed` bytes of an incomplete message
+  // remain. Default: flush what is queued, then close.
+  virtual void OnInputEnd(Connection& connection, size_t unconsumed);
+
+  // A deadline of this connection has passed. The session may queue a goodbye (an HTTP 408, a
+  // WebSocket close frame); the engine then closes with `reason` after the queue was flushed or
+  // timeouts.close passed.
+  virtual void OnTimeout(Connection& connection, CloseReason reason);
+
+  // Half of timeouts.read has passed without a byte received, and EnableIdleProbe was called: ask the
+  // peer for a sign of life. Any byte it sends restarts the read timeout.
+  virtual void OnIdleProbe(Connection& connection);
+
+  // The output queue fell to its low watermark after it had been above the high one, or a file body
+  // was sent: a streaming session continues here.
+  virtual void OnDrained(Connection& connection);
+
+  // Graceful stop: finish what was received, then close. Called once. Default: CloseAfterFlush.
+  virtual void OnStop(Connection& connection);
+
+  // A handler threw `what` from one of the calls above. The session may queue a goodbye; the engine
+  // closes with kHandlerError after it was flushed.
+  virtual void OnException(Connection& connection, std::string_view what);
+
+  // The last call: the connection is going away for `reason`, whatever ended it. Exactly once, also
+  // before destruction in a worker that stops. Nothing can be sent any more.
+  virtual void OnClosed(Connection& connection, CloseReason reason);
+};
+
+// What a listener or an outbound connection speaks. One object per worker; it outlives its sessions.
+class Protocol {
+ public:
+  virtual ~Protocol() = default;
+
+  // Short name for status, logs and metrics: "http", "websocket", "line".
+  virtual std::string_view name() const = 0;
+
+  // A connection was accepted (or an outbound one is being made). Called before any byte is received.
+  virtual std::unique_ptr<Session> NewSession(Connection& connection) = 0;
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/connection/address.h"
+#include "engine/connection/stream_options.h"
+#include "engine/protocol.h"
+
+namespace ringmaster {
+
+// Limits and shape of the whole server, shared by every worker.
+struct ServerOptions {
+  std::string name = "ringmaster";
+  // 0 = one per CPU that the process may use (affinity and cgroup quota respected).
+  uint32_t workers = 0;
+  bool pin_workers = true;
+  // Connections one worker holds at most; beyond, the door stays closed and they queue in the kernel.
+  // 0 = what RLIMIT_NOFILE leaves.
+  uint32_t worker_connections_max = 0;
+  Duration stop_timeout = std::chrono::seconds(30);
+  // Files of this instance; empty = derived from the name under $XDG_RUNTIME_DIR, /run or /tmp.
+  std::string pid_file;
+  std::string control_socket;
+
+  // Logging: see engine/base/log.h.
+  std::string log_level = "info";
+  std::string log_format = "text";  // or "json"
+  std::string log_file;             // empty = stderr
+
+  // The ring of a worker. Sizes are powers of two; `receive_buffer_*` is one pool per worker, sized
+  // to stay in a core's L2 cache (see bench/).
+  uint32_t ring_entries = 1024;
+  uint32_t receive_buffer_count = 64;
+  uint32_t receive_buffer_bytes = 16 * 1024 + 64;
+};
+
+struct ListenerDefinition {
+  Address address;
+  Protocol* protocol = nullptr;  // outlives the server
+  StreamOptions stream;
+  int backlog = 4096;
+  // Unix sockets: permission bits and owner of the socket file. Empty owner/group = unchanged.
+  uint32_t unix_mode = 0660;
+  std::string unix_owner;
+  std::string unix_group;
+};
+
+// What a server is: listeners, the protocols they speak, options, hooks. The same definition is built by
+// the master (which opens the sockets) and by every worker (which serves them).
+//
+//   Server server;
+//   LineProtocol line(...);
+//   server.Listen("127.0.0.1:7000", line);
+//   return Main(server, argc, argv);
+class Server {
+ public:
+  ServerOptions options;
+  // In the worker, before its first accept. A non-ok status stops the start.
+  std::function<absl::Status(Worker&)> on_worker_start;
+  // In the worker, after its last connection is gone.
+  std::function<void(Worker&)> on_worker_stop;
+
+  // Errors: kInvalidArgument for an address that cannot be parsed. Sockets are opened by Main.
+  absl::Status Listen(std::string_view address, Protocol& protocol, const StreamOptions& stream = {});
+  void Listen(ListenerDefinition listener);
+
+  const std::vector<std::unique_ptr<ListenerDefinition>>& listeners() const { return listeners_; }
+
+ private:
+  std::vector<std::unique_ptr<ListenerDefinition>> listeners_;
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/connection/close_reason.h"
+
+namespace ringmaster {
+
+// One figure in shared memory, written by one worker and read by anybody: relaxed, no lock prefix.
+class Counter {
+ public:
+  void Add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void Subtract(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
+  void Set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }
+  uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// The engine's own figures: X(field, "what it counts"). Protocols count in named slots of their own
+// (CounterNames below), so that nothing here names a protocol.
+#define RINGMASTER_COUNTERS(X)                                                              \
+  X(connections_open, "connections open now")                                               \
+  X(connections_accepted, "connections accepted")                                           \
+  X(connections_connected, "outbound connections made")                                     \
+  X(connections_closed, "connections closed")                                               \
+  X(bytes_received, "bytes received")                                                       \
+  X(bytes_sent, "bytes sent")                                                               \
+  X(messages, "requests and messages given to handlers")                                    \
+  X(handler_exceptions, "handlers that threw")                                              \
+  X(accept_refused_limit, "connections refused at the door: connection limit")              \
+  X(accept_paused_descriptors, "times accepting paused: out of descriptors or memory")      \
+  X(receive_starved, "receives that found no free buffer")                                  \
+  X(receive_paused, "receives paused: output queue above its high watermark")               \
+  X(send_refused, "sends refused: output queue full")                                       \
+  X(send_stuck, "sends whose remainder had to wait for the peer")                           \
+  X(deadline_rearmed, "read deadlines re-armed after activity")                             \
+  X(timers_fired, "user timers fired")                                                      \
+  X(loop_turns, "turns of the loop")                                                        \
+  X(ring_enters, "io_uring_enter calls")                                                    \
+  X(ring_submissions, "SQEs submitted")                                                     \
+  X(ring_completions, "CQEs handled")                                                       \
+  X(ring_overflows, "completion queue overflows")
+
+// Slots for figures that protocols register by name: "http_requests", "websocket_refused_origin", ...
+inline constexpr int kProtocolCounterCount = 96;
+
+// What one worker publishes; lives in shared memory and outlives the worker.
+struct WorkerCounters {
+#define RINGMASTER_DECLARE_COUNTER(field, description) Counter field;
+  RINGMASTER_COUNTERS(RINGMASTER_DECLARE_COUNTER)
+#undef RINGMASTER_DECLARE_COUNTER
+  Counter closed_by_reason[kCloseReasonCount];
+  Counter protocol[kProtocolCounterCount];
+};
+
+// Names of the protocol slots. Registered while the server is defined, in the same order by master and
+// workers (they run the same definition). Index = slot. CHECK-fails when the slots run out.
+//
+//   static const int kRequests = CounterNames::Register("http_requests", "HTTP requests answered");
+//   counters.protocol[kRequests].Add();
+class CounterNames {
+ public:
+  static int Register(std::string_view name, std::string_view description);
+  static int count();
+  static std::string_view name(int slot);
+  static std::string_view description(int slot);
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <vector>
+
+#include "engine/server.h"
+#include "engine/stats/counters.h"
+
+namespace ringmaster {
+
+// What the master gives a worker process.
+struct WorkerEnvironment {
+  uint32_t index = 0;
+  int control_fd = -1;                // see process/control_message.h
+  std::vector<int> listening_fds;     // one per Server::listeners(), same order
+  WorkerCounters* counters = nullptr; // in shared memory
+  int cpu = -1;                       // pin to this CPU; -1 = not pinned
+};
+
+// Serves until told to stop. Returns the exit status of the process: 0 after a graceful stop.
+int RunWorker(Server& server, const WorkerEnvironment& environment);
+
+}  // namespace ringmaster
