@@ -21,7 +21,7 @@ class Connection;
 class Worker;
 
 // Which wait a deadline bounds; see StreamOptions::Timeouts.
-enum class Wait : uint8_t { kNone, kHandshake, kHeader, kBody, kMessage };
+enum class Wait : uint8_t { kNone, kHandshake, kHeader, kBody, kMessage, kClose };
 
 class Session {
  public:
@@ -29,10 +29,14 @@ class Session {
 
   // `input` is everything received and not yet consumed, oldest first; it may be changed in place
   // (unmasking). Returns how many bytes from the front were consumed; the rest is kept and offered
-  // again, together with what arrives next. After CloseAfterFlush, Abort or PauseReceive the session
-  // returns; bytes behind a close are thrown away, bytes behind a pause are offered on resume.
+  // again, together with what arrives next. A session that loops over several messages stops when
+  // connection.receiving() is false: it was closed (bytes behind are thrown away), paused, or its output
+  // queue is above the high watermark (bytes behind are offered again later).
   // The span is valid for this call only.
   virtual size_t OnInput(Connection& connection, std::span<char> input) = 0;
+
+  // Outbound connections: the peer accepted. Input follows.
+  virtual void OnConnected(Connection& connection);
 
   // The peer sent FIN; nothing more will be received. `unconsumed` bytes of an incomplete message
   // remain. Default: flush what is queued, then close.

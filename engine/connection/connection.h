@@ -76,6 +76,10 @@ class Connection {
   // Queued and not yet taken by the kernel, in-flight bytes included; file bytes not yet read excluded.
   size_t output_bytes() const;
 
+  // False: stop taking messages from the input. The connection is closing, PauseReceive was called, or
+  // the output queue is above its high watermark.
+  bool receiving() const { return state_ == State::kOpen && !receive_paused_ && !output_paused_; }
+
   // -- Input ------------------------------------------------------------------------------------------
 
   // Stops calling OnInput (bytes wait in the kernel: the peer feels it) until ResumeReceive, which
@@ -132,6 +136,8 @@ class Connection {
   uint64_t message_count_ = 0;
   State state_ = State::kFree;
   CloseReason close_reason_ = CloseReason::kNone;
+  bool receive_paused_ = false;  // PauseReceive
+  bool output_paused_ = false;   // above the high watermark, not yet below the low one
   bool outbound_ = false;
   bool idle_probe_ = false;
 };

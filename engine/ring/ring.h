@@ -97,9 +97,9 @@ class Ring {
   virtual void SubmitSend(int fd, const void* data, size_t bytes, UserData user_data) = 0;
   virtual void SubmitSendMessage(int fd, const msghdr* message, UserData user_data) = 0;
 
-  // For a remainder that did not fit: waits for room (POLL_FIRST | MSG_WAITALL | MSG_NOSIGNAL) until
-  // the linked timeout fires. result = bytes sent, short when the timeout fired after some progress,
-  // -ECANCELED when it fired without any (IO_URING row 12).
+  // For a remainder that did not fit: waits for room (POLL_FIRST | MSG_NOSIGNAL, no MSG_WAITALL) until
+  // the linked timeout fires. result = bytes sent, short as soon as there was any progress, so that the
+  // write timeout counts from the last progress; -ECANCELED when the timeout fired without any.
   virtual void SubmitSendStuck(int fd, const void* data, size_t bytes, UserData user_data,
                                LinkedTimeout timeout) = 0;
   virtual void SubmitSendMessageStuck(int fd, const msghdr* message, UserData user_data,
