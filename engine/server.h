@@ -37,6 +37,8 @@ struct ServerOptions {
   uint32_t ring_entries = 1024;
   uint32_t receive_buffer_count = 64;
   uint32_t receive_buffer_bytes = 16 * 1024 + 64;
+
+  bool operator==(const ServerOptions&) const = default;
 };
 
 struct ListenerDefinition {
@@ -48,6 +50,8 @@ struct ListenerDefinition {
   uint32_t unix_mode = 0660;
   std::string unix_owner;
   std::string unix_group;
+
+  bool operator==(const ListenerDefinition&) const = default;
 };
 
 // What a server is: listeners, the protocols they speak, options, hooks. The same definition is built by

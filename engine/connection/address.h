@@ -24,12 +24,14 @@ class Address {
   socklen_t size() const { return size_; }
   int family() const { return storage_.ss_family; }
   bool is_unix() const { return family() == AF_UNIX; }
-  // The path of a unix socket, else empty.
+  // The path of a unix socket, else empty; an abstract one ("unix:@name") has none.
   std::string_view unix_path() const;
   uint16_t port() const;
   void set_port(uint16_t port);
   // The form that Parse reads.
   std::string ToString() const;
+
+  friend bool operator==(const Address& a, const Address& b);
 
  private:
   sockaddr_storage storage_ = {};

@@ -18,6 +18,8 @@ struct Timeouts {
   Duration write = std::chrono::seconds(30);      // output queue without progress
   Duration close = std::chrono::seconds(5);       // closing handshake, linger
   Duration lifetime = Duration::zero();           // whole connection
+
+  bool operator==(const Timeouts&) const = default;
 };
 
 // The bounds of one stream. One object is shared by all connections of a listener or route; a
@@ -28,6 +30,8 @@ struct StreamOptions {
   size_t send_queue_bytes_max = 64u << 20;
   size_t send_queue_bytes_high = 1u << 20;
   size_t send_queue_bytes_low = 256u << 10;
+
+  bool operator==(const StreamOptions&) const = default;
 };
 
 }  // namespace ringmaster

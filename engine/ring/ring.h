@@ -8,15 +8,16 @@
 
 #include "engine/base/time.h"
 
-// The narrow interface between the engine and the kernel. KernelRing (kernel_ring.h) stands behind it
-// in a worker; SimulatedRing (tests/engine/simulated_ring.h) stands behind it in tests, with a seed.
+// The narrow interface between the engine and the kernel. KernelRing (kernel_ring.h) stands behind
+// it in a worker; SimulatedRing (tests/engine/simulated_ring.h) stands behind it in tests, with a
+// seed.
 //
-// Everything a Submit... function points at (buffers, msghdr, sockaddr, iovec) belongs to the kernel
-// from the call until the final completion of that operation. For a multishot operation the final
-// completion is the one without kMore. Deadlines are copied at submission.
+// Everything a Submit... function points at (buffers, msghdr, sockaddr, iovec) belongs to the
+// kernel from the call until the final completion of that operation. For a multishot operation the
+// final completion is the one without kMore. Deadlines are copied at submission.
 //
 // Linked timeouts are submitted with IOSQE_CQE_SKIP_SUCCESS: they never complete by themselves
-// (docs: IO_URING rows 3 and 4 in ARCHITECTURE.md). An operation that ends with -ECANCELED and was
+// (io_uring_enter(2)). An operation that ends with -ECANCELED and was
 // not cancelled by us has timed out.
 //
 // One ring belongs to one thread. No function may be called from another.
@@ -65,8 +66,8 @@ struct Completion {
 };
 
 // A linked timeout: when `deadline` (CLOCK_MONOTONIC) passes before the operation completes, the
-// operation is cancelled. `user_data` names the timeout for UpdateLinkedTimeout. kNever: no timeout is
-// linked and the operation costs one SQE instead of two.
+// operation is cancelled. `user_data` names the timeout for UpdateLinkedTimeout. kNever: no timeout
+// is linked and the operation costs one SQE instead of two.
 struct LinkedTimeout {
   TimePoint deadline = kNever;
   UserData user_data;
@@ -76,17 +77,18 @@ class Ring {
  public:
   virtual ~Ring() = default;
 
-  // -- Operations. Each completes with its own `user_data`. ----------------------------------------
+  // -- Operations. Each completes with its own `user_data`.
+  // ----------------------------------------
 
   // Multishot accept on a listening socket: one completion per connection, result = the new
-  // descriptor (SOCK_CLOEXEC). Ends (no kMore) with -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -ECANCELED.
-  // Connections not accepted stay queued in the kernel.
+  // descriptor (SOCK_CLOEXEC). Ends (no kMore) with -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM,
+  // -ECANCELED. Connections not accepted stay queued in the kernel.
   virtual void SubmitAcceptMultishot(int listening_fd, UserData user_data) = 0;
 
-  // Multishot receive into the ring's provided buffers: one completion per piece, each with a buffer
-  // that is ours until ReturnBuffer. result 0 = the peer's FIN, -ENOBUFS = no buffer was free (bytes
-  // stay in the socket; re-arm only after buffers came home), -ECANCELED = cancelled or timed out.
-  // The linked timeout is a total: data does not restart it.
+  // Multishot receive into the ring's provided buffers: one completion per piece, each with a
+  // buffer that is ours until ReturnBuffer. result 0 = the peer's FIN, -ENOBUFS = no buffer was
+  // free (bytes stay in the socket; re-arm only after buffers came home), -ECANCELED = cancelled or
+  // timed out. The linked timeout is a total: data does not restart it.
   virtual void SubmitRecvMultishot(int fd, UserData user_data, LinkedTimeout timeout) = 0;
 
   // One-shot receive into the caller's memory: control channels and eventfds, not connections.
@@ -97,9 +99,10 @@ class Ring {
   virtual void SubmitSend(int fd, const void* data, size_t bytes, UserData user_data) = 0;
   virtual void SubmitSendMessage(int fd, const msghdr* message, UserData user_data) = 0;
 
-  // For a remainder that did not fit: waits for room (POLL_FIRST | MSG_NOSIGNAL, no MSG_WAITALL) until
-  // the linked timeout fires. result = bytes sent, short as soon as there was any progress, so that the
-  // write timeout counts from the last progress; -ECANCELED when the timeout fired without any.
+  // For a remainder that did not fit: waits for room (POLL_FIRST | MSG_NOSIGNAL, no MSG_WAITALL)
+  // until the linked timeout fires. result = bytes sent, short as soon as there was any progress,
+  // so that the write timeout counts from the last progress; -ECANCELED when the timeout fired
+  // without any.
   virtual void SubmitSendStuck(int fd, const void* data, size_t bytes, UserData user_data,
                                LinkedTimeout timeout) = 0;
   virtual void SubmitSendMessageStuck(int fd, const msghdr* message, UserData user_data,
@@ -122,12 +125,14 @@ class Ring {
 
   virtual void SubmitClose(int fd, UserData user_data) = 0;
 
-  // -- Not operations: immediate, cheap system calls, here so that a simulation sees them. ----------
+  // -- Not operations: immediate, cheap system calls, here so that a simulation sees them.
+  // ----------
 
   // shutdown(2) with SHUT_WR or SHUT_RDWR. Errors are ignored: the peer may be gone.
   virtual void Shutdown(int fd, int how) = 0;
 
-  // -- Provided buffers ------------------------------------------------------------------------------
+  // -- Provided buffers
+  // ------------------------------------------------------------------------------
 
   // The bytes of the buffer that `completion` carries; writable, ours until ReturnBuffer(id).
   virtual std::span<char> BufferOf(const Completion& completion) = 0;
@@ -136,12 +141,14 @@ class Ring {
   virtual uint32_t BuffersAtHome() const = 0;
   virtual uint32_t BufferCount() const = 0;
 
-  // -- The turn --------------------------------------------------------------------------------------
+  // -- The turn
+  // --------------------------------------------------------------------------------------
 
   struct Wait {
-    uint32_t completions_min = 1;   // return once this many are there ...
-    uint32_t batch_microseconds = 0;  // ... or one is, after this long (kernel >= 6.12, else ignored)
-    TimePoint deadline = kNever;    // ... or at this point in time, with none
+    uint32_t completions_min = 1;  // return once this many are there ...
+    uint32_t batch_microseconds =
+        0;                        // ... or one is, after this long (kernel >= 6.12, else ignored)
+    TimePoint deadline = kNever;  // ... or at this point in time, with none
   };
   // Submits everything prepared and waits: one system call. completions_min 0 does not wait.
   virtual void SubmitAndWait(const Wait& wait) = 0;

@@ -26,30 +26,31 @@ class Counter {
 
 // The engine's own figures: X(field, "what it counts"). Protocols count in named slots of their own
 // (CounterNames below), so that nothing here names a protocol.
-#define RINGMASTER_COUNTERS(X)                                                              \
-  X(connections_open, "connections open now")                                               \
-  X(connections_accepted, "connections accepted")                                           \
-  X(connections_connected, "outbound connections made")                                     \
-  X(connections_closed, "connections closed")                                               \
-  X(bytes_received, "bytes received")                                                       \
-  X(bytes_sent, "bytes sent")                                                               \
-  X(messages, "requests and messages given to handlers")                                    \
-  X(handler_exceptions, "handlers that threw")                                              \
-  X(accept_refused_limit, "connections refused at the door: connection limit")              \
-  X(accept_paused_descriptors, "times accepting paused: out of descriptors or memory")      \
-  X(receive_starved, "receives that found no free buffer")                                  \
-  X(receive_paused, "receives paused: output queue above its high watermark")               \
-  X(send_refused, "sends refused: output queue full")                                       \
-  X(send_stuck, "sends whose remainder had to wait for the peer")                           \
-  X(deadline_rearmed, "read deadlines re-armed after activity")                             \
-  X(timers_fired, "user timers fired")                                                      \
-  X(loop_turns, "turns of the loop")                                                        \
-  X(ring_enters, "io_uring_enter calls")                                                    \
-  X(ring_submissions, "SQEs submitted")                                                     \
-  X(ring_completions, "CQEs handled")                                                       \
+#define RINGMASTER_COUNTERS(X)                                                         \
+  X(connections_open, "connections open now")                                          \
+  X(connections_accepted, "connections accepted")                                      \
+  X(connections_connected, "outbound connections made")                                \
+  X(connections_closed, "connections closed")                                          \
+  X(bytes_received, "bytes received")                                                  \
+  X(bytes_sent, "bytes sent")                                                          \
+  X(messages, "requests and messages given to handlers")                               \
+  X(handler_exceptions, "handlers that threw")                                         \
+  X(accept_held_limit, "connections held at the door: connection limit reached")       \
+  X(accept_paused_descriptors, "times accepting paused: out of descriptors or memory") \
+  X(receive_starved, "receives that found no free buffer")                             \
+  X(receive_paused, "receives paused: output queue above its high watermark")          \
+  X(send_refused, "sends refused: output queue full")                                  \
+  X(send_stuck, "sends whose remainder had to wait for the peer")                      \
+  X(deadline_rearmed, "read deadlines re-armed after activity")                        \
+  X(timers_fired, "user timers fired")                                                 \
+  X(loop_turns, "turns of the loop")                                                   \
+  X(ring_enters, "io_uring_enter calls")                                               \
+  X(ring_submissions, "SQEs submitted")                                                \
+  X(ring_completions, "CQEs handled")                                                  \
   X(ring_overflows, "completion queue overflows")
 
-// Slots for figures that protocols register by name: "http_requests", "websocket_refused_origin", ...
+// Slots for figures that protocols register by name: "http_requests", "websocket_refused_origin",
+// ...
 inline constexpr int kProtocolCounterCount = 96;
 
 // What one worker publishes; lives in shared memory and outlives the worker.
@@ -61,8 +62,8 @@ struct WorkerCounters {
   Counter protocol[kProtocolCounterCount];
 };
 
-// Names of the protocol slots. Registered while the server is defined, in the same order by master and
-// workers (they run the same definition). Index = slot. CHECK-fails when the slots run out.
+// Names of the protocol slots. Registered while the server is defined, in the same order by master
+// and workers (they run the same definition). Index = slot. CHECK-fails when the slots run out.
 //
 //   static const int kRequests = CounterNames::Register("http_requests", "HTTP requests answered");
 //   counters.protocol[kRequests].Add();

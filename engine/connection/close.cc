@@ -1,0 +1,99 @@
+#include <sys/socket.h>
+
+#include "engine/base/check.h"
+#include "engine/base/log.h"
+#include "engine/connection/connection.h"
+#include "engine/connection/guard.h"
+#include "engine/connection/operation.h"
+#include "engine/connection/send_queue.h"
+#include "engine/ring/ring.h"
+#include "engine/worker/worker.h"
+
+// The way out. Nothing is freed before its last completion: kClosing arms nothing, shutdown(2)
+// makes armed operations complete, and the worker releases the slot at the end of a turn with none
+// in flight.
+
+namespace ringmaster {
+
+void Connection::CloseAfterFlush(CloseReason reason, Linger linger) {
+  if (state_ == State::kConnecting) {
+    Abort(reason);
+    return;
+  }
+  if (state_ != State::kOpen) return;
+  close_reason_ = reason;
+  linger_ = linger;
+  state_ = State::kFlushing;
+  ClearWait();
+  if (!flush_scheduled_) worker_->ScheduleFlush(*this);
+}
+
+void Connection::AfterFlushed() {
+  if (linger_ == Linger::kNo || input_ended_) {
+    BeginClosing();
+    return;
+  }
+  state_ = State::kLingering;
+  ring().Shutdown(fd_, SHUT_WR);
+  wait_ = Wait::kClose;
+  item_deadline_ = DeadlineAfter(worker_->now(), options_->timeouts.close);
+  PullInReadDeadline();
+  UpdateReceiving();
+}
+
+void Connection::Abort(CloseReason reason) {
+  if (state_ == State::kClosing || state_ == State::kFree) return;
+  if (close_reason_ == CloseReason::kNone) close_reason_ = reason;
+  BeginClosing();
+}
+
+void Connection::OnPeerError(int error) {
+  static_cast<void>(error);
+  Abort(CloseReason::kPeerReset);
+}
+
+void Connection::BeginClosing() {
+  if (state_ == State::kClosing) return;
+  const bool connecting = state_ == State::kConnecting;
+  state_ = State::kClosing;
+  if (connecting) {
+    ++in_flight_;
+    ring().SubmitCancel(Tag(kOperationConnect), Tag(kOperationCancel));
+  } else if (receive_armed_ || send_in_flight_) {
+    // Completes the receive with 0 and a stuck send with -EPIPE; close(2) alone would leave both
+    // armed on a socket that nobody owns any more.
+    ring().Shutdown(fd_, SHUT_RDWR);
+  }
+  worker_->ListForClose(*this);
+}
+
+void Connection::NotifyClosed() {
+  if (closed_told_) return;
+  closed_told_ = true;
+  worker_->counters().closed_by_reason[static_cast<int>(close_reason_)].Add();
+  if (session_ == nullptr) return;
+  try {
+    session_->OnClosed(*this, close_reason_);
+  } catch (const std::exception& exception) {
+    worker_->counters().handler_exceptions.Add();
+    log::Get().error("a close handler threw: {}", exception.what());
+  } catch (...) {
+    worker_->counters().handler_exceptions.Add();
+    log::Get().error("a close handler threw");
+  }
+  session_.reset();
+}
+
+void Connection::OnHandlerException(const char* what) {
+  worker_->counters().handler_exceptions.Add();
+  log::Get().error("a handler threw, its connection closes: {}", what);
+  if (state_ == State::kClosing) return;
+  try {
+    session_->OnException(*this, what);
+  } catch (...) {
+    // The goodbye failed too; the connection closes without one.
+  }
+  CloseAfterFlush(CloseReason::kHandlerError, Linger::kYes);
+}
+
+}  // namespace ringmaster

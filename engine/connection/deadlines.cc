@@ -1,0 +1,135 @@
+#include <cerrno>
+
+#include "engine/base/check.h"
+#include "engine/connection/connection.h"
+#include "engine/connection/guard.h"
+#include "engine/connection/operation.h"
+#include "engine/ring/ring.h"
+#include "engine/worker/worker.h"
+
+// The deadlines of the receiving side. The kernel enforces one of them: the linked timeout on the
+// multishot receive. It is checked lazily. Activity only notes the time; when the timeout fires and
+// the peer was active meanwhile, receive and timeout are armed again with the time that is left:
+// exact, nothing lost, no cost per message. A nearer deadline (an item left incomplete) pulls the
+// armed timeout in, once per item.
+//
+// The write timeout is linked to the stuck send (send.cc), the connect timeout to the connect
+// (outbound.cc), the lifetime is a timer of the worker.
+
+namespace ringmaster {
+namespace {
+
+// An armed timeout that is this much too late is left alone: pulling it in costs an SQE.
+constexpr int64_t kPullInSlack = 1'000'000;
+
+}  // namespace
+
+Duration Connection::WaitTimeout(Wait wait) const {
+  const Timeouts& timeouts = options_->timeouts;
+  switch (wait) {
+    case Wait::kNone:
+      return Duration::zero();
+    case Wait::kHandshake:
+      return timeouts.handshake;
+    case Wait::kHeader:
+      return timeouts.header;
+    case Wait::kBody:
+      return timeouts.body;
+    case Wait::kMessage:
+      return timeouts.message;
+    case Wait::kClose:
+      return timeouts.close;
+  }
+  return Duration::zero();
+}
+
+void Connection::SetWait(Wait wait) {
+  if (wait_ == wait) return;
+  wait_ = wait;
+  item_deadline_ = DeadlineAfter(worker_->now(), WaitTimeout(wait));
+  PullInReadDeadline();
+}
+
+void Connection::ClearWait() {
+  // The armed timeout stays: it fires early at most once and is then re-armed with the idle
+  // deadline.
+  wait_ = Wait::kNone;
+  item_deadline_ = kNever;
+}
+
+TimePoint Connection::ReadDeadline() const {
+  if (item_deadline_ != kNever) return item_deadline_;
+  if (state_ != State::kOpen) return kNever;
+  const Duration read = options_->timeouts.read;
+  const bool probe_next = idle_probe_ && !probe_sent_;
+  return DeadlineAfter(last_activity_, probe_next ? read / 2 : read);
+}
+
+CloseReason Connection::ReadDeadlineReason() const {
+  if (item_deadline_ == kNever) return CloseReason::kReadTimeout;
+  switch (wait_) {
+    case Wait::kHandshake:
+      return CloseReason::kHandshakeTimeout;
+    case Wait::kHeader:
+      return CloseReason::kHeaderTimeout;
+    case Wait::kBody:
+      return CloseReason::kBodyTimeout;
+    case Wait::kMessage:
+      return CloseReason::kMessageTimeout;
+    case Wait::kClose:
+      return CloseReason::kCloseTimeout;
+    case Wait::kNone:
+      break;
+  }
+  return CloseReason::kReadTimeout;
+}
+
+void Connection::PullInReadDeadline() {
+  if (!receive_armed_ || receive_cancelled_) return;
+  const TimePoint deadline = ReadDeadline();
+  if (armed_deadline_ == kNever) {
+    // No timeout is linked that could be moved: end this receive, OnReceiveEnded arms the next with
+    // one.
+    if (deadline != kNever) StopReceive();
+    return;
+  }
+  if (deadline >= armed_deadline_ - kPullInSlack) return;
+  armed_deadline_ = deadline;
+  ++in_flight_;
+  ring().SubmitUpdateLinkedTimeout(Tag(kOperationReceiveTimeout), deadline,
+                                   Tag(kOperationUpdateTimeout));
+}
+
+// -ENOENT: the timeout fired, or its receive ended, before the update came; that completion
+// re-arms.
+void Connection::OnUpdateTimeout(int32_t result) {
+  CHECK(result != -EINVAL);
+  --in_flight_;
+}
+
+void Connection::OnReadDeadline() {
+  if (state_ == State::kLingering) {
+    if (worker_->now() >= item_deadline_) BeginClosing();
+    return;
+  }
+  if (state_ != State::kOpen) return;
+  if (worker_->now() < ReadDeadline()) {
+    worker_->counters().deadline_rearmed.Add();
+    return;  // OnReceiveEnded arms again, with the time that is left
+  }
+  const CloseReason reason = ReadDeadlineReason();
+  if (reason == CloseReason::kReadTimeout && idle_probe_ && !probe_sent_) {
+    probe_sent_ = true;
+    Guard([&] { session_->OnIdleProbe(*this); });
+    return;
+  }
+  Expire(reason);
+}
+
+void Connection::Expire(CloseReason reason) {
+  if (state_ != State::kOpen) return;
+  Guard([&] { session_->OnTimeout(*this, reason); });
+  CloseAfterFlush(reason);
+}
+
+}  // namespace ringmaster

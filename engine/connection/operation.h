@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+namespace ringmaster {
+
+// The operation byte of UserData: who gets a completion.
+enum Operation : uint8_t {
+  kOperationNone = 0,
+  // Of a connection; slot and generation name it.
+  kOperationReceive,
+  kOperationReceiveTimeout,  // linked; never completes by itself
+  kOperationSend,
+  kOperationSendTimeout,
+  kOperationFileRead,
+  kOperationConnect,
+  kOperationConnectTimeout,
+  kOperationUpdateTimeout,
+  kOperationCancel,
+  // Of the worker.
+  kOperationAccept,        // slot = listener index
+  kOperationAcceptCancel,  // slot = listener index
+  kOperationClose,         // slot = descriptor, for the crash message only
+  kOperationControl,
+  kOperationWake,
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,147 @@
+#include <cerrno>
+
+#include "engine/base/check.h"
+#include "engine/connection/connection.h"
+#include "engine/connection/guard.h"
+#include "engine/connection/operation.h"
+#include "engine/connection/remainder.h"
+#include "engine/connection/send_queue.h"
+#include "engine/ring/ring.h"
+#include "engine/worker/worker.h"
+
+// The receiving side: one multishot receive per connection, one lazily re-armed linked timeout on
+// it. Bytes arrive in a provided buffer, go to the session in place, and the buffer goes home in
+// the same call; only what the session did not consume is copied.
+
+namespace ringmaster {
+
+void Connection::ArmReceive() {
+  DCHECK(!receive_armed_ && !starved_);
+  receive_armed_ = true;
+  ++in_flight_;
+  armed_deadline_ = ReadDeadline();
+  ring().SubmitRecvMultishot(fd_, Tag(kOperationReceive),
+                             {armed_deadline_, Tag(kOperationReceiveTimeout)});
+}
+
+void Connection::StopReceive() {
+  if (!receive_armed_ || receive_cancelled_) return;
+  receive_cancelled_ = true;
+  ++in_flight_;
+  ring().SubmitCancel(Tag(kOperationReceive), Tag(kOperationCancel));
+}
+
+void Connection::OnReceive(const Completion& completion) {
+  if (completion.has_buffer()) {
+    const std::span<char> bytes = ring().BufferOf(completion);
+    if (!bytes.empty()) Deliver(bytes);
+    ring().ReturnBuffer(completion.buffer_id());
+  }
+  if (!completion.more()) {
+    receive_armed_ = false;
+    --in_flight_;
+    OnReceiveEnded(completion.result);
+  }
+}
+
+void Connection::OnReceiveEnded(int32_t result) {
+  const bool cancelled_by_us = receive_cancelled_;
+  receive_cancelled_ = false;
+  if (result == 0) {
+    input_ended_ = true;
+    if (state_ == State::kLingering) {
+      // The peer has finished too: nothing more to wait for.
+      BeginClosing();
+    } else if (state_ == State::kOpen) {
+      DeliverInputEnd();
+    }
+  } else if (result == -ECANCELED && !cancelled_by_us) {
+    if (state_ != State::kClosing) OnReadDeadline();
+  } else if (result == -ENOBUFS) {
+    worker_->counters().receive_starved.Add();
+    if (state_ != State::kClosing) worker_->AddStarved(*this);
+  } else if (result < 0 && result != -ECANCELED) {
+    OnPeerError(-result);
+  }
+  UpdateReceiving();
+}
+
+void Connection::Deliver(std::span<char> bytes) {
+  last_activity_ = worker_->now();
+  probe_sent_ = false;
+  bytes_received_ += bytes.size();
+  worker_->counters().bytes_received.Add(bytes.size());
+  if (state_ != State::kOpen) return;  // behind a close: thrown away
+  if (remainder_ != nullptr) {
+    remainder_ = Remainder::Append(remainder_, bytes);
+    if (receiving()) OfferRemainder();
+  } else {
+    const size_t consumed = receiving() ? OfferToSession(bytes) : 0;
+    if (consumed < bytes.size() && state_ == State::kOpen) {
+      remainder_ = Remainder::Append(nullptr, bytes.subspan(consumed));
+    }
+  }
+  if (deferred_stop_ && state_ == State::kOpen) {
+    deferred_stop_ = false;
+    stop_told_ = true;
+    Guard([&] { session_->OnStop(*this); });
+  }
+}
+
+// Calls the session until it has nothing more to take. A session that was replaced (an upgrade)
+// leaves the rest to its successor.
+size_t Connection::OfferToSession(std::span<char> bytes) {
+  size_t consumed = 0;
+  while (consumed < bytes.size() && receiving()) {
+    Session* const before = session_.get();
+    size_t taken = 0;
+    Guard([&] { taken = session_->OnInput(*this, bytes.subspan(consumed)); });
+    CHECK(taken <= bytes.size() - consumed);
+    consumed += taken;
+    if (session_.get() == before) break;
+  }
+  return consumed;
+}
+
+void Connection::OfferRemainder() {
+  // The block may not be freed or moved while the session reads from it; sessions only queue
+  // output, and nothing appends input but Deliver.
+  const size_t consumed = OfferToSession(remainder_->span());
+  remainder_->begin += static_cast<uint32_t>(consumed);
+  if (remainder_->begin == remainder_->end || state_ != State::kOpen) {
+    Remainder::Free(remainder_);
+    remainder_ = nullptr;
+  }
+}
+
+void Connection::DeliverInputEnd() {
+  // A session that is held back gets its remaining bytes first (see Worker::OfferRemainders).
+  if (!receiving() || input_end_told_) return;
+  input_end_told_ = true;
+  const size_t unconsumed = remainder_ == nullptr ? 0 : remainder_->span().size();
+  Guard([&] { session_->OnInputEnd(*this, unconsumed); });
+}
+
+void Connection::PauseReceive() {
+  receive_paused_ = true;
+  UpdateReceiving();
+}
+
+void Connection::ResumeReceive() {
+  if (!receive_paused_) return;
+  receive_paused_ = false;
+  if (receiving()) worker_->ScheduleOffer(*this);
+  UpdateReceiving();
+}
+
+// Makes the armed state of the receive follow what is wanted now.
+void Connection::UpdateReceiving() {
+  const bool wanted = receiving() || state_ == State::kLingering;
+  if (wanted && !receive_armed_ && !starved_ && !input_ended_) {
+    ArmReceive();
+  } else if (!wanted && receive_armed_ && state_ == State::kOpen) {
+    StopReceive();
+  }
+}
+
+}  // namespace ringmaster

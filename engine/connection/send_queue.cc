@@ -1,0 +1,184 @@
+#include "engine/connection/send_queue.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+
+namespace ringmaster {
+namespace {
+
+// One send is at most this long: a length in an SQE is 32 bits.
+constexpr size_t kSendBytesMax = size_t{1} << 30;
+// Smallest block allocated behind the inline one.
+constexpr size_t kHeapBytesMin = 16 * 1024;
+
+}  // namespace
+
+char* SendQueue::Reserve(size_t bytes) {
+  if (!empty()) {
+    Segment& last = segments_.back();
+    if ((last.kind == Kind::kInline || last.kind == Kind::kHeap) &&
+        last.capacity - last.end >= bytes) {
+      return const_cast<char*>(last.data) + last.end;
+    }
+  }
+  Segment segment;
+  if (!inline_used_ && bytes <= kInlineBytes) {
+    inline_used_ = true;
+    segment.kind = Kind::kInline;
+    segment.data = inline_;
+    segment.capacity = kInlineBytes;
+  } else {
+    segment.kind = Kind::kHeap;
+    segment.capacity = std::max(bytes, kHeapBytesMin);
+    segment.storage.reset(new char[segment.capacity]);
+    segment.data = segment.storage.get();
+  }
+  segments_.push_back(std::move(segment));
+  return const_cast<char*>(segments_.back().data);
+}
+
+void SendQueue::Commit(size_t bytes) {
+  Segment& last = segments_.back();
+  DCHECK(last.capacity - last.end >= bytes);
+  last.end += bytes;
+  bytes_pending_ += bytes;
+}
+
+void SendQueue::AppendShared(std::string_view bytes, std::shared_ptr<const void> owner) {
+  if (bytes.empty()) return;
+  Segment segment;
+  segment.kind = Kind::kShared;
+  segment.data = bytes.data();
+  segment.end = bytes.size();
+  segment.owner = std::move(owner);
+  segments_.push_back(std::move(segment));
+  bytes_pending_ += bytes.size();
+}
+
+void SendQueue::AppendFile(int fd, uint64_t offset, uint64_t bytes) {
+  Segment segment;
+  segment.kind = Kind::kFile;
+  segment.fd = fd;
+  segment.file_offset = offset;
+  segment.file_bytes_left = bytes;
+  segments_.push_back(std::move(segment));
+}
+
+bool SendQueue::HasFile() const {
+  for (size_t i = front_; i < segments_.size(); ++i) {
+    if (segments_[i].file_bytes_left > 0) return true;
+  }
+  return false;
+}
+
+SendQueue::Gather SendQueue::Front() {
+  Gather gather;
+  size_t count = 0;
+  for (size_t i = front_; i < segments_.size() && count < kGatherMax; ++i) {
+    Segment& segment = segments_[i];
+    const size_t bytes = std::min(segment.end - segment.begin, kSendBytesMax - gather.bytes);
+    if (bytes > 0) {
+      gather_[count++] = {const_cast<char*>(segment.data) + segment.begin, bytes};
+      gather.bytes += bytes;
+    }
+    if (segment.file_bytes_left > 0 || gather.bytes == kSendBytesMax) break;
+  }
+  bytes_given_out_ = gather.bytes;
+  if (count == 1) {
+    gather.data = static_cast<const char*>(gather_[0].iov_base);
+  } else if (count > 1) {
+    message_ = {};
+    message_.msg_iov = gather_;
+    message_.msg_iovlen = count;
+    gather.message = &message_;
+  }
+  return gather;
+}
+
+void SendQueue::Consume(size_t bytes) {
+  DCHECK(bytes <= bytes_pending_);
+  bytes_pending_ -= bytes;
+  while (bytes > 0) {
+    Segment& segment = segments_[front_];
+    const size_t taken = std::min(bytes, segment.end - segment.begin);
+    segment.begin += taken;
+    bytes -= taken;
+    if (!FrontDone(segment)) break;
+    PopFinished();
+  }
+  PopFinished();
+}
+
+void SendQueue::PopFinished() {
+  while (front_ < segments_.size() && FrontDone(segments_[front_])) {
+    Segment& segment = segments_[front_];
+    if (segment.kind == Kind::kInline) inline_used_ = false;
+    if (segment.fd >= 0) close(segment.fd);
+    segment.fd = -1;
+    segment.owner.reset();
+    segment.storage.reset();
+    ++front_;
+  }
+  if (empty()) {
+    segments_.clear();
+    front_ = 0;
+  } else if (front_ >= 64) {
+    // A queue that is never empty must not grow a tail of finished segments.
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(front_));
+    front_ = 0;
+  }
+}
+
+SendQueue::FileRead SendQueue::NextFileRead() {
+  if (empty()) return {};
+  Segment& segment = segments_[front_];
+  if (segment.kind != Kind::kFile || segment.begin != segment.end || segment.file_bytes_left == 0) {
+    return {};
+  }
+  if (segment.storage == nullptr) {
+    segment.storage.reset(new char[kFilePieceBytes]);
+    segment.data = segment.storage.get();
+    segment.capacity = kFilePieceBytes;
+  }
+  segment.begin = segment.end = 0;
+  return {segment.fd, segment.storage.get(),
+          static_cast<size_t>(std::min<uint64_t>(segment.capacity, segment.file_bytes_left)),
+          segment.file_offset};
+}
+
+void SendQueue::CommitFileRead(size_t bytes) {
+  Segment& segment = segments_[front_];
+  DCHECK(bytes <= segment.file_bytes_left);
+  segment.end = bytes;
+  segment.file_offset += bytes;
+  segment.file_bytes_left -= bytes;
+  bytes_pending_ += bytes;
+}
+
+void SendQueue::Clear() {
+  for (Segment& segment : segments_) {
+    if (segment.fd >= 0) close(segment.fd);
+  }
+  segments_.clear();
+  front_ = 0;
+  bytes_pending_ = 0;
+  inline_used_ = false;
+}
+
+std::unique_ptr<SendQueue> SendQueuePool::Take() {
+  if (free_.empty()) return std::unique_ptr<SendQueue>(new SendQueue);
+  std::unique_ptr<SendQueue> queue = std::move(free_.back());
+  free_.pop_back();
+  return queue;
+}
+
+void SendQueuePool::Put(std::unique_ptr<SendQueue> queue) {
+  if (free_.size() >= kKeptMax) return;
+  queue->Clear();
+  free_.push_back(std::move(queue));
+}
+
+}  // namespace ringmaster

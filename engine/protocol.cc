@@ -1,0 +1,29 @@
+#include "engine/protocol.h"
+
+#include "engine/connection/connection.h"
+
+// What a session does when it does not say otherwise.
+
+namespace ringmaster {
+
+void Session::OnConnected(Connection&) {}
+
+void Session::OnInputEnd(Connection& connection, size_t) {
+  connection.CloseAfterFlush(CloseReason::kPeerClosed);
+}
+
+void Session::OnTimeout(Connection&, CloseReason) {}
+
+void Session::OnIdleProbe(Connection&) {}
+
+void Session::OnDrained(Connection&) {}
+
+void Session::OnStop(Connection& connection) {
+  connection.CloseAfterFlush(CloseReason::kServerStopping);
+}
+
+void Session::OnException(Connection&, std::string_view) {}
+
+void Session::OnClosed(Connection&, CloseReason) {}
+
+}  // namespace ringmaster

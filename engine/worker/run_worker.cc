@@ -1,0 +1,69 @@
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "engine/base/log.h"
+#include "engine/process/control_message.h"
+#include "engine/ring/kernel_ring.h"
+#include "engine/worker/worker.h"
+
+namespace ringmaster {
+namespace {
+
+void PinTo(int cpu) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(static_cast<size_t>(cpu), &cpus);
+  if (sched_setaffinity(0, sizeof(cpus), &cpus) != 0) {
+    log::Get().warn("pinning to CPU {} failed: {}", cpu, std::strerror(errno));
+  }
+}
+
+}  // namespace
+
+int RunWorker(Server& server, const WorkerEnvironment& environment) {
+  if (environment.cpu >= 0) PinTo(environment.cpu);
+  RingOptions ring_options;
+  ring_options.sq_entries = server.options.ring_entries;
+  ring_options.cq_entries = server.options.ring_entries * 4;
+  ring_options.buffer_count = server.options.receive_buffer_count;
+  ring_options.buffer_bytes = server.options.receive_buffer_bytes;
+  absl::StatusOr<std::unique_ptr<KernelRing>> ring = KernelRing::Create(ring_options);
+  if (!ring.ok()) {
+    log::Get().error("worker {} cannot start: {}", environment.index,
+                     std::string(ring.status().message()));
+    return 1;
+  }
+  // All workers have the same: one of them says it.
+  if (environment.index == 0) log::Get().info("{}", (*ring)->description());
+
+  Worker worker(server, environment, *std::move(ring));
+  if (server.on_worker_start) {
+    absl::Status status;
+    try {
+      status = server.on_worker_start(worker);
+    } catch (const std::exception& exception) {
+      status = absl::InternalError(exception.what());
+    }
+    if (!status.ok()) {
+      log::Get().error("worker {} cannot start: on_worker_start: {}", environment.index,
+                       std::string(status.message()));
+      return 1;
+    }
+  }
+  worker.Start();
+  if (environment.control_fd >= 0) {
+    const char ready = static_cast<char>(ControlMessage::kReady);
+    if (send(environment.control_fd, &ready, 1, MSG_NOSIGNAL) != 1) return 0;  // the master is gone
+  }
+  while (worker.Turn()) {
+  }
+  if (server.on_worker_stop) server.on_worker_stop(worker);
+  return 0;
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <queue>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "engine/base/time.h"
+
+namespace ringmaster {
+
+using TimerId = uint64_t;
+
+// The timers of one worker: a heap of deadlines, driven by the turn's wait. User timers, accept
+// back-off, stop deadlines. Deadlines of connections are not here: the kernel keeps them
+// (connection/deadlines.cc).
+//
+// Cancelling erases the callback at once, so what it captured is released; the heap entry goes when
+// its deadline comes.
+class TimerQueue {
+ public:
+  TimerId Add(TimePoint deadline, Duration period, absl::AnyInvocable<void()> callback);
+  bool Cancel(TimerId id);
+
+  // The next deadline, or kNever. May be that of a cancelled timer: one early wake-up, no harm.
+  TimePoint NextDeadline() const { return heap_.empty() ? kNever : heap_.top().deadline; }
+
+  // Runs what is due at `now`, at most once each. A callback may add and cancel timers, its own
+  // included. Returns how many ran.
+  uint32_t Run(TimePoint now);
+
+  size_t size() const { return timers_.size(); }
+
+ private:
+  struct Entry {
+    TimePoint deadline;
+    TimerId id;
+    bool operator>(const Entry& other) const {
+      return deadline != other.deadline ? deadline > other.deadline : id > other.id;
+    }
+  };
+  struct Timer {
+    Duration period;
+    absl::AnyInvocable<void()> callback;
+  };
+
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<Entry>> heap_;
+  absl::flat_hash_map<TimerId, Timer> timers_;
+  TimerId next_id_ = 1;
+};
+
+}  // namespace ringmaster

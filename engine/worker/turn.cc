@@ -1,0 +1,236 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "engine/base/check.h"
+#include "engine/base/log.h"
+#include "engine/connection/guard.h"
+#include "engine/connection/operation.h"
+#include "engine/connection/remainder.h"
+#include "engine/worker/posted.h"
+#include "engine/worker/worker.h"
+
+// One turn of the loop, in the order in which things happen.
+
+namespace ringmaster {
+namespace {
+
+// Completions copied out of the ring at a time.
+constexpr size_t kReapMax = 128;
+// A turn that handled at least this many completions was busy: wait for a batch next time. Below
+// it, latency is what matters and one completion wakes the loop.
+constexpr uint32_t kBusyCompletions = 8;
+// The most completions to wait for, and for how long at most (kernel 6.12+; see bench/README.md).
+constexpr uint32_t kBatchMax = 32;
+constexpr uint32_t kBatchMicroseconds = 30;
+
+}  // namespace
+
+Ring::Wait Worker::NextWait() {
+  Ring::Wait wait;
+  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty()) {
+    wait.completions_min = 0;
+    return wait;
+  }
+  wait.deadline = timers_.NextDeadline();
+  if (completions_last_turn_ >= kBusyCompletions) {
+    wait.completions_min = std::min(completions_last_turn_, kBatchMax);
+    wait.batch_microseconds = kBatchMicroseconds;
+  }
+  return wait;
+}
+
+bool Worker::Turn() {
+  ring_->SubmitAndWait(NextWait());
+  connect_addresses_.clear();
+  now_ = ring_->Now();
+  counters().loop_turns.Add();
+
+  std::array<Completion, kReapMax> completions;
+  uint32_t handled = 0;
+  while (const size_t count = ring_->Reap(completions)) {
+    for (size_t i = 0; i < count; ++i) Dispatch(completions[i]);
+    handled += static_cast<uint32_t>(count);
+    if (count < completions.size()) break;
+  }
+  completions_last_turn_ = handled;
+
+  if (timers_.NextDeadline() <= now_) counters().timers_fired.Add(timers_.Run(now_));
+  RearmStarved();
+  OfferRemainders();
+  FlushScheduled();
+  ReleaseClosed();
+  PublishFigures();
+  return !Stopped();
+}
+
+void Worker::Dispatch(const Completion& completion) {
+  switch (static_cast<Operation>(completion.user_data.operation())) {
+    case kOperationAccept:
+      listeners_[completion.user_data.slot()]->OnAccept(completion);
+      break;
+    case kOperationAcceptCancel:
+      listeners_[completion.user_data.slot()]->OnCancelDone();
+      break;
+    case kOperationClose:
+      CHECK(completion.result != -EBADF);
+      --closes_in_flight_;
+      break;
+    case kOperationControl:
+      OnControl(completion.result);
+      break;
+    case kOperationWake:
+      OnWake();
+      break;
+    default:
+      DispatchToConnection(completion);
+  }
+}
+
+void Worker::DispatchToConnection(const Completion& completion) {
+  Connection* connection =
+      slab_.Get(completion.user_data.slot(), completion.user_data.generation());
+  // A slot is freed only with nothing in flight, so a completion always finds its connection.
+  CHECK(connection != nullptr);
+  switch (static_cast<Operation>(completion.user_data.operation())) {
+    case kOperationReceive:
+      connection->OnReceive(completion);
+      break;
+    case kOperationSend:
+      connection->OnSend(completion.result);
+      break;
+    case kOperationFileRead:
+      connection->OnFileRead(completion.result);
+      break;
+    case kOperationConnect:
+      connection->OnConnect(completion.result);
+      break;
+    case kOperationUpdateTimeout:
+      connection->OnUpdateTimeout(completion.result);
+      break;
+    case kOperationCancel:
+      --connection->in_flight_;
+      break;
+    default:
+      CHECK(false);
+  }
+  if (connection->state_ == Connection::State::kClosing && connection->in_flight_ == 0) {
+    ListForClose(*connection);
+  }
+}
+
+// Receives that found no buffer: all buffers of this turn are home again now. Arming one while none
+// is free would fail at once and spin.
+void Worker::RearmStarved() {
+  if (starved_list_.empty() || ring_->BuffersAtHome() == 0) return;
+  scratch_list_.swap(starved_list_);
+  for (const SlotRef& ref : scratch_list_) {
+    Connection* connection = slab_.Get(ref.slot, ref.generation);
+    if (connection == nullptr) continue;
+    connection->starved_ = false;
+    connection->UpdateReceiving();
+  }
+  scratch_list_.clear();
+}
+
+// Input that waited while its session was held back.
+void Worker::OfferRemainders() {
+  if (offer_list_.empty()) return;
+  scratch_list_.swap(offer_list_);
+  for (const SlotRef& ref : scratch_list_) {
+    Connection* connection = slab_.Get(ref.slot, ref.generation);
+    if (connection == nullptr) continue;
+    connection->offer_scheduled_ = false;
+    if (connection->remainder_ != nullptr && connection->receiving()) connection->OfferRemainder();
+    if (connection->input_ended_) connection->DeliverInputEnd();
+  }
+  scratch_list_.clear();
+}
+
+void Worker::FlushScheduled() {
+  // By index: flushing may tell a session that it is drained, which may queue more for the next
+  // turn.
+  const size_t count = flush_list_.size();
+  for (size_t i = 0; i < count; ++i) {
+    const SlotRef ref = flush_list_[i];
+    if (Connection* connection = slab_.Get(ref.slot, ref.generation)) connection->FlushOutput();
+  }
+  flush_list_.erase(flush_list_.begin(), flush_list_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void Worker::ReleaseClosed() {
+  while (!close_list_.empty()) {
+    scratch_list_.swap(close_list_);
+    for (const SlotRef& ref : scratch_list_) {
+      Connection* connection = slab_.Get(ref.slot, ref.generation);
+      if (connection == nullptr) continue;
+      connection->listed_for_close_ = false;
+      connection->NotifyClosed();
+      if (connection->in_flight_ == 0) Release(*connection);
+    }
+    scratch_list_.clear();
+  }
+  retired_.clear();
+}
+
+void Worker::Release(Connection& connection) {
+  DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
+  connection.ReleaseQueue();
+  ++closes_in_flight_;
+  ring_->SubmitClose(connection.fd_,
+                     UserData(kOperationClose, 0, static_cast<uint32_t>(connection.fd_)));
+  table_.Erase(connection.id_);
+  slab_.Free(connection.slot_);
+  counters().connections_open.Subtract();
+  counters().connections_closed.Add();
+  for (const auto& listener : listeners_) listener->OnRoom();
+}
+
+void Worker::PublishFigures() {
+  const Ring::Figures figures = ring_->figures();
+  counters().ring_enters.Set(figures.enter_count);
+  counters().ring_submissions.Set(figures.sqe_count);
+  counters().ring_overflows.Set(figures.cq_overflow_count);
+  counters().ring_completions.Add(completions_last_turn_);
+}
+
+void Worker::ArmWake() {
+  wake_armed_ = true;
+  ring_->SubmitRead(wake_fd_, &wake_value_, sizeof(wake_value_), 0, UserData(kOperationWake, 0, 0));
+}
+
+void Worker::OnWake() {
+  wake_armed_ = false;
+  RunPosted();
+  if (!Stopped()) ArmWake();
+}
+
+void Worker::Post(absl::AnyInvocable<void()> task) {
+  {
+    const std::lock_guard<std::mutex> lock(posted_->mutex);
+    posted_->tasks.push_back(std::move(task));
+  }
+  const uint64_t one = 1;
+  CHECK(write(wake_fd_, &one, sizeof(one)) == sizeof(one));
+}
+
+void Worker::RunPosted() {
+  std::vector<absl::AnyInvocable<void()>> tasks;
+  {
+    const std::lock_guard<std::mutex> lock(posted_->mutex);
+    tasks.swap(posted_->tasks);
+  }
+  for (auto& task : tasks) {
+    try {
+      task();
+    } catch (const std::exception& exception) {
+      counters().handler_exceptions.Add();
+      log::Get().error("a posted task threw: {}", exception.what());
+    } catch (...) {
+      counters().handler_exceptions.Add();
+    }
+  }
+}
+
+}  // namespace ringmaster
