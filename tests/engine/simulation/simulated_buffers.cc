@@ -49,7 +49,6 @@ uint16_t SimulatedBuffers::Select() {
     world_.Fail(fmt::format("buffer {} was written after it had been returned", id));
   }
   state_[id] = State::kFilled;
-  --at_home_;
   return id;
 }
 
@@ -57,12 +56,20 @@ std::span<char> SimulatedBuffers::Memory(uint16_t id) {
   return {memory_.data() + size_t{id} * bytes_, bytes_};
 }
 
-void SimulatedBuffers::Lease(uint16_t id) { state_[id] = State::kEngine; }
+void SimulatedBuffers::Lease(uint16_t id) { state_[id] = State::kLeased; }
+
+void SimulatedBuffers::Open(uint16_t id) {
+  if (id >= state_.size() || state_[id] != State::kLeased) {
+    world_.Fail(fmt::format("buffer {} was opened twice, or before its completion came", id));
+  }
+  state_[id] = State::kOpen;
+  --at_home_;
+}
 
 void SimulatedBuffers::Return(uint16_t id) {
   if (id >= state_.size()) world_.Fail(fmt::format("buffer {} does not exist", id));
-  if (state_[id] != State::kEngine) {
-    world_.Fail(fmt::format("buffer {} was returned twice, or before its completion came", id));
+  if (state_[id] != State::kOpen) {
+    world_.Fail(fmt::format("buffer {} was returned twice, or was never opened", id));
   }
   state_[id] = State::kReturned;
   ++at_home_;

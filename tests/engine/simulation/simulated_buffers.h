@@ -11,7 +11,8 @@ namespace ringmaster::simulation {
 
 // The provided-buffer ring: who holds which buffer.
 //
-//   kernel ──Select──▶ filled ──Lease──▶ engine ──Return──▶ returned ──Publish──▶ kernel
+//   kernel ──Select──▶ filled ──Lease──▶ leased ──Open──▶ open ──Return──▶ returned ──Publish──▶
+//   kernel
 //
 // A buffer that is not with the engine is poisoned: with a pattern, which is checked before the
 // kernel uses it again (nobody wrote), and for AddressSanitizer, which sees reads as well.
@@ -28,18 +29,21 @@ class SimulatedBuffers {
   std::span<char> Memory(uint16_t id);
   // Its completion was read.
   void Lease(uint16_t id);
+  // Its bytes are looked at. Once per lease, and before Return: the real ring counts by it.
+  void Open(uint16_t id);
   void Return(uint16_t id);
   // What was returned becomes visible to the kernel. True when there was something.
   bool Publish();
 
-  bool leased(uint16_t id) const { return id < state_.size() && state_[id] == State::kEngine; }
   uint32_t count() const { return static_cast<uint32_t>(state_.size()); }
   uint32_t bytes() const { return bytes_; }
-  // With the kernel or on the way there.
+  // Like the real ring counts: a buffer is at home until the engine opens it.
   uint32_t at_home() const { return at_home_; }
+  // In nobody's hands: every buffer, once all is over.
+  uint32_t idle() const { return static_cast<uint32_t>(at_kernel_.size() + returned_.size()); }
 
  private:
-  enum class State : uint8_t { kKernel, kFilled, kEngine, kReturned };
+  enum class State : uint8_t { kKernel, kFilled, kLeased, kOpen, kReturned };
 
   void Poison(uint16_t id);
   void Unpoison(uint16_t id);

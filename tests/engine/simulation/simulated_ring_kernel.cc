@@ -160,9 +160,8 @@ void SimulatedRing::ProgressSend(Operation& operation) {
     }
   }
   const int result = SendPieces(operation, bytes_max);
-  // With MSG_WAITALL the kernel goes on until everything has gone or an error ends it; what went
-  // before the error is then the result (rows 12 and 17).
-  if (operation.stuck && operation.sent < operation.bytes && result == -EAGAIN) return;
+  // Without MSG_WAITALL any progress ends the wait.
+  if (operation.stuck && operation.sent == 0 && result == -EAGAIN) return;
   Finish(operation, operation.sent > 0 ? static_cast<int>(operation.sent) : result);
 }
 
@@ -226,22 +225,20 @@ int SimulatedRing::CancelOne(Operation& target, bool may_refuse) {
   return 0;
 }
 
-// Cancelled or timed out: a send that made progress reports it (row 12), all others end with
-// -ECANCELED.
+// Cancelled or timed out.
 void SimulatedRing::End(Operation& operation) {
   std::erase(real_reads_, &operation);
-  Finish(operation, operation.sent > 0 ? static_cast<int>(operation.sent) : -ECANCELED);
+  Finish(operation, -ECANCELED);
 }
 
 bool SimulatedRing::TryRealRead(Operation& operation) {
-  ssize_t result;
-  if (operation.offset == UINT64_MAX) {
-    pollfd poll = {operation.fd, POLLIN, 0};
-    if (::poll(&poll, 1, 0) == 0) return false;
+  pollfd poll = {operation.fd, POLLIN, 0};
+  if (::poll(&poll, 1, 0) == 0) return false;
+  ssize_t result = ::pread(operation.fd, operation.buffer, operation.bytes,
+                           static_cast<off_t>(operation.offset));
+  // Like the kernel's read operation: no position where there can be none.
+  if (result < 0 && errno == ESPIPE) {
     result = ::read(operation.fd, operation.buffer, operation.bytes);
-  } else {
-    result = ::pread(operation.fd, operation.buffer, operation.bytes,
-                     static_cast<off_t>(operation.offset));
   }
   Finish(operation, result >= 0 ? static_cast<int>(result) : -errno);
   return true;
