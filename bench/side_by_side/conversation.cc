@@ -69,6 +69,10 @@ std::string_view Field(std::string_view head, std::string_view name) {
   return {};
 }
 
+// Printable, so that it may be text. The period is prime: an echo that repeats, loses or unmasks
+// bytes at a wrong position differs.
+char PayloadOctet(size_t position) { return static_cast<char>('!' + position % 89); }
+
 class ScopedFd {
  public:
   explicit ScopedFd(int fd) : fd_(fd) {}
@@ -167,8 +171,7 @@ Conversation WebSocketEcho(size_t payload_bytes, bool text) {
   std::string echo = {first, static_cast<char>(short_length)};
   echo += length;
   for (size_t i = 0; i < payload_bytes; ++i) {
-    // A period of 61, prime, shows an echo unmasked from the wrong position.
-    const char octet = static_cast<char>('A' + i % 61 % 58);
+    const char octet = PayloadOctet(i);
     echo += octet;
     request += static_cast<char>(octet ^ static_cast<char>(kMaskingKey[i % 4]));
   }
@@ -181,7 +184,7 @@ Conversation WebSocketEcho(size_t payload_bytes, bool text) {
 Conversation TcpEcho(size_t payload_bytes) {
   Conversation conversation;
   for (size_t i = 0; i < payload_bytes; ++i) {
-    conversation.request += static_cast<char>('A' + i % 61 % 58);
+    conversation.request += PayloadOctet(i);
   }
   conversation.answer = ExpectedAnswer::Exact(conversation.request);
   return conversation;
