@@ -23,7 +23,7 @@ int Fail(uint32_t index, std::string_view reason) {
 
 }  // namespace
 
-int WorkerMain(Server& server, const WorkerInheritance& role) {
+int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   const ServerOptions& options = server.options;
   // `ps` shows argv[0], which the master chose; `top` and `perf` show this (15 bytes).
   ::prctl(PR_SET_NAME, fmt::format("{}/{}", options.name.substr(0, 11), role.index).c_str());
