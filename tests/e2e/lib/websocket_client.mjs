@@ -161,7 +161,7 @@ export class WebSocketPeer {
   }
 
   // Resolves with all events when the server has closed the connection.
-  async waitForEnd(milliseconds = patience) {
+  async waitForEnd(milliseconds = patience / 2) {
     return this.waitFor(Infinity, milliseconds);
   }
 
