@@ -1,0 +1,38 @@
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "engine/config/config_reader.h"
+#include "engine/connection/stream_options.h"
+#include "engine/server.h"
+
+// Readers for the engine's own options. Each reads what stands in `object` over the value that
+// `out` already has, so a more specific place inherits from a more general one. None calls Finish:
+// a program may have keys of its own beside the engine's.
+
+namespace ringmaster::config {
+
+// timeouts: connect, handshake, header, body, message, read, write, close, lifetime.
+void ReadTimeouts(ConfigObject& object, Timeouts& out);
+
+// The timeouts of `object` that differ from some base known only later.
+using TimeoutOverrides = std::vector<std::pair<Duration Timeouts::*, Duration>>;
+void ReadTimeoutOverrides(ConfigObject& object, TimeoutOverrides& out);
+Timeouts WithOverrides(Timeouts base, const TimeoutOverrides& overrides);
+
+// limits: send_queue_bytes_max, send_queue_bytes_high, send_queue_bytes_low; refuses low >= high
+// and high > max.
+void ReadSendQueueLimits(ConfigObject& object, StreamOptions& out);
+
+// At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout.
+void ReadServerOptions(ConfigObject& object, ServerOptions& out);
+// logging: level, format, file.
+void ReadLogging(ConfigObject& object, ServerOptions& out);
+// ring: entries, receive_buffer_count, receive_buffer_bytes.
+void ReadRing(ConfigObject& object, ServerOptions& out);
+
+// A listener: address, backlog, unix. Its timeouts and limits are read by the functions above.
+void ReadListener(ConfigObject& object, ListenerDefinition& out);
+
+}  // namespace ringmaster::config
