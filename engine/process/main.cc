@@ -64,6 +64,7 @@ absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
   if (info.validate) {
     if (absl::Status status = info.validate(); !status.ok()) return status;
   }
+  if (absl::Status status = server.Validate(); !status.ok()) return status;
   if (server.listeners().empty()) {
     return absl::InvalidArgumentError("the server has no listener: nobody could connect to it");
   }
