@@ -60,7 +60,7 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
   return 0;
 }
 
-absl::Status Validate(const Server& server, const ProgramInfo& info) {
+absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
   if (info.validate) {
     if (absl::Status status = info.validate(); !status.ok()) return status;
   }
@@ -75,7 +75,7 @@ absl::Status Validate(const Server& server, const ProgramInfo& info) {
   return log::Setup(options.log_level, options.log_format, "", "check");
 }
 
-int Check(const Server& server, const ProgramInfo& info) {
+int Check(const ServerDefinition& server, const ProgramInfo& info) {
   if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
   fmt::print("{}: ok, {} listener{}\n",
              info.configuration.empty() ? server.options.name : info.configuration,
@@ -83,7 +83,7 @@ int Check(const Server& server, const ProgramInfo& info) {
   return 0;
 }
 
-int Start(Server& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
+int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
           std::vector<std::string> worker_arguments) {
   const ServerOptions& options = server.options;
   if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
@@ -126,7 +126,7 @@ absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid) {
   return std::chrono::seconds(seconds + 3);
 }
 
-int Stop(const Server& server, const RuntimePaths& paths, pid_t pid) {
+int Stop(const ServerDefinition& server, const RuntimePaths& paths, pid_t pid) {
   const absl::StatusOr<Duration> within = AskToStop(paths, pid);
   if (!within.ok()) return Fail(within.status());
   if (const absl::Status status = WaitForExit(pid, *within); !status.ok()) return Fail(status);
@@ -142,7 +142,7 @@ int Status(const RuntimePaths& paths, bool json) {
   return 0;
 }
 
-int Control(const Server& server, const RuntimePaths& paths, const CommandLine& line) {
+int Control(const ServerDefinition& server, const RuntimePaths& paths, const CommandLine& line) {
   const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
   if (!holder.ok()) return Fail(holder.status());
   if (!holder->has_value()) {
@@ -154,7 +154,7 @@ int Control(const Server& server, const RuntimePaths& paths, const CommandLine& 
 
 }  // namespace
 
-int Main(Server& server, int argc, char** argv, const ProgramInfo& info) {
+int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& info) {
   const absl::StatusOr<const WorkerInheritance*> role = InheritedRole();
   if (!role.ok()) return Fail(role.status());
   if (*role != nullptr) return WorkerMain(server, **role);

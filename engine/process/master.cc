@@ -20,7 +20,7 @@
 
 namespace ringmaster {
 
-Master::Master(const Server& server, const ProgramInfo& info, RuntimePaths paths,
+Master::Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
                std::vector<std::string> worker_arguments, std::optional<StartReport> report)
     : server_(server),
       info_(info),

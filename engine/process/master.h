@@ -30,7 +30,7 @@ class Master {
   static constexpr Duration kStopNowTimeout = std::chrono::seconds(2);
 
   // `report` is set for a daemon. The references outlive the master.
-  Master(const Server& server, const ProgramInfo& info, RuntimePaths paths,
+  Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
          std::vector<std::string> worker_arguments, std::optional<StartReport> report);
 
   // Until the last worker is gone. Errors: the start failed; nothing is left running.
@@ -56,7 +56,7 @@ class Master {
   TimePoint NextDeadline() const;
   std::string Banner() const;
 
-  const Server& server_;
+  const ServerDefinition& server_;
   const ProgramInfo& info_;
   const RuntimePaths paths_;
   std::vector<std::string> worker_arguments_;

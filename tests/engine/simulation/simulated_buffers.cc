@@ -49,6 +49,7 @@ uint16_t SimulatedBuffers::Select() {
     world_.Fail(fmt::format("buffer {} was written after it had been returned", id));
   }
   state_[id] = State::kFilled;
+  ++in_completions_;
   return id;
 }
 
@@ -56,7 +57,10 @@ std::span<char> SimulatedBuffers::Memory(uint16_t id) {
   return {memory_.data() + size_t{id} * bytes_, bytes_};
 }
 
-void SimulatedBuffers::Lease(uint16_t id) { state_[id] = State::kLeased; }
+void SimulatedBuffers::Lease(uint16_t id) {
+  state_[id] = State::kLeased;
+  --in_completions_;
+}
 
 void SimulatedBuffers::Open(uint16_t id) {
   if (id >= state_.size() || state_[id] != State::kLeased) {

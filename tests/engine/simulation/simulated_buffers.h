@@ -39,6 +39,8 @@ class SimulatedBuffers {
   uint32_t bytes() const { return bytes_; }
   // Like the real ring counts: a buffer is at home until the engine opens it.
   uint32_t at_home() const { return at_home_; }
+  // Filled, and the completion was not read yet.
+  uint32_t in_completions() const { return in_completions_; }
   // In nobody's hands: every buffer, once all is over.
   uint32_t idle() const { return static_cast<uint32_t>(at_kernel_.size() + returned_.size()); }
 
@@ -51,6 +53,7 @@ class SimulatedBuffers {
   World& world_;
   const uint32_t bytes_;
   uint32_t at_home_;
+  uint32_t in_completions_ = 0;
   std::vector<char> memory_;
   std::vector<State> state_;
   std::vector<uint16_t> returned_;

@@ -11,10 +11,10 @@ SimulatedRing::Descriptor* SimulatedRing::FindDescriptor(int fd) {
   return it == descriptors_.end() ? nullptr : it->second.get();
 }
 
-// Cancels and updates are counted, not named: several may carry one user_data.
+// Cancels, updates and closes are counted, not named: several may carry one user_data.
 bool SimulatedRing::HasUniqueName(Operation::Kind kind) {
   return kind != Operation::Kind::kCancel && kind != Operation::Kind::kCancelFd &&
-         kind != Operation::Kind::kUpdateTimeout;
+         kind != Operation::Kind::kUpdateTimeout && kind != Operation::Kind::kClose;
 }
 
 Operation& SimulatedRing::Prepare(Operation::Kind kind, UserData user_data, int fd) {
