@@ -150,7 +150,7 @@ class SocketFixture : public testing::Test {
   Route<CountedContext> route_;
   UpgradeAtFirstByte protocol_{route_};
   StreamOptions stream_;
-  Server server_;
+  ServerDefinition server_;
   WorkerCounters counters_;
   simulation::SimulatedRing* ring_ = nullptr;
   std::unique_ptr<Worker> worker_;
