@@ -57,11 +57,11 @@ struct ListenerDefinition {
 // What a server is: listeners, the protocols they speak, options, hooks. The same definition is built by
 // the master (which opens the sockets) and by every worker (which serves them).
 //
-//   Server server;
+//   ServerDefinition server;
 //   LineProtocol line(...);
 //   server.Listen("127.0.0.1:7000", line);
 //   return Main(server, argc, argv);
-class Server {
+class ServerDefinition {
  public:
   ServerOptions options;
   // In the worker, before its first accept. A non-ok status stops the start.

@@ -25,7 +25,7 @@ void PinTo(int cpu) {
 
 }  // namespace
 
-int RunWorker(Server& server, const WorkerEnvironment& environment) {
+int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
   if (environment.cpu >= 0) PinTo(environment.cpu);
   RingOptions ring_options;
   ring_options.sq_entries = server.options.ring_entries;

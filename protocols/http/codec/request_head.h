@@ -15,17 +15,18 @@ struct Field {
 // How the body of a request is framed (RFC 9112 section 6.3).
 enum class BodyFraming : uint8_t { kNone, kContentLength, kChunked };
 
-// A complete, valid request head. Every view points into the input that was parsed and lives as long.
-// Implemented by the parser (request_head_parser.h); shown here as what its readers may rely on.
+// A complete, valid request head. Every view points into the input that was parsed and lives as
+// long. Implemented by the parser (request_head_parser.h); shown here as what its readers may rely
+// on.
 class RequestHead {
  public:
   static constexpr uint32_t kFieldsMax = 128;
 
   std::string_view method;
-  std::string_view target;  // as sent
-  std::string_view path;    // origin-form or absolute-form path, not decoded; "*" for OPTIONS *
-  std::string_view query;   // after '?', without it
-  std::string_view host;    // the Host field, or the authority of an absolute-form target
+  std::string_view target;    // as sent
+  std::string_view path;      // origin-form or absolute-form path, not decoded; "*" for OPTIONS *
+  std::string_view query;     // after '?', without it
+  std::string_view host;      // the Host field, or the authority of an absolute-form target
   uint8_t version_minor = 1;  // HTTP/1.x
   bool keep_alive = true;     // by version and Connection (RFC 9112 section 9.3)
   bool expect_continue = false;

@@ -1,0 +1,112 @@
+#include "engine/process/command_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+
+namespace ringmaster {
+namespace {
+
+struct CommandName {
+  std::string_view name;
+  Command command;
+};
+constexpr std::array<CommandName, 6> kCommands = {{{"start", Command::kStart},
+                                                   {"stop", Command::kStop},
+                                                   {"status", Command::kStatus},
+                                                   {"check", Command::kCheck},
+                                                   {"help", Command::kHelp},
+                                                   {"version", Command::kVersion}}};
+
+// Insertions, deletions, substitutions and swaps of neighbours between two words: what fingers do.
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<size_t>> distance(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) {
+    for (size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        distance[i][j] = i + j;
+        continue;
+      }
+      const size_t substituted = distance[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      distance[i][j] = std::min({distance[i - 1][j] + 1, distance[i][j - 1] + 1, substituted});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        distance[i][j] = std::min(distance[i][j], distance[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return distance[a.size()][b.size()];
+}
+
+absl::Status UnknownCommand(std::string_view word) {
+  const auto nearest = std::min_element(
+      kCommands.begin(), kCommands.end(), [&](const CommandName& a, const CommandName& b) {
+        return EditDistance(a.name, word) < EditDistance(b.name, word);
+      });
+  if (EditDistance(nearest->name, word) <= 2) {
+    return absl::InvalidArgumentError(
+        fmt::format("unknown command \"{}\"; did you mean \"{}\"?", word, nearest->name));
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("unknown command \"{}\"; the commands are start, stop, status and check", word));
+}
+
+std::optional<Command> FindCommand(std::string_view word) {
+  for (const CommandName& command : kCommands) {
+    if (command.name == word) return command.command;
+  }
+  return std::nullopt;
+}
+
+absl::Status WrongOption(std::string_view option, std::string_view command) {
+  return absl::InvalidArgumentError(
+      fmt::format("option {} belongs to the command \"{}\"", option, command));
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments,
+                                             bool takes_argument) {
+  CommandLine line;
+  bool has_command = false;
+  bool has_argument = false;
+  bool options_ended = false;
+  for (const std::string& word : arguments) {
+    if (!options_ended && word.size() > 1 && word[0] == '-') {
+      if (word == "--") {
+        options_ended = true;
+      } else if (word == "-h" || word == "--help") {
+        return CommandLine{};
+      } else if (word == "-V" || word == "--version") {
+        line.command = Command::kVersion;
+        return line;
+      } else if (word == "-d" || word == "--daemon") {
+        line.daemon = true;
+      } else if (word == "--json") {
+        line.json = true;
+      } else {
+        return absl::InvalidArgumentError(fmt::format("unknown option {}", word));
+      }
+    } else if (!has_command) {
+      const std::optional<Command> command = FindCommand(word);
+      if (!command) return UnknownCommand(word);
+      line.command = *command;
+      has_command = true;
+    } else if (takes_argument && !has_argument) {
+      line.argument = word;
+      has_argument = true;
+    } else {
+      return absl::InvalidArgumentError(fmt::format("unexpected argument \"{}\"", word));
+    }
+  }
+  if (!has_command && (line.daemon || line.json)) {
+    return absl::InvalidArgumentError("a command is missing: start, stop, status or check");
+  }
+  if (line.daemon && line.command != Command::kStart) return WrongOption("-d", "start");
+  if (line.json && line.command != Command::kStatus) return WrongOption("--json", "status");
+  return line;
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace ringmaster {
+
+enum class Command { kHelp, kVersion, kStart, kStop, kStatus, kCheck };
+
+// What the user typed: a command, its options, and at most one argument of the program's own (the
+// stock server's configuration file).
+struct CommandLine {
+  Command command = Command::kHelp;
+  bool daemon = false;
+  bool json = false;
+  std::string argument;
+};
+
+// `arguments` are without the program's name. Options may stand before and after the command.
+// Errors: kInvalidArgument, with the nearest right word where there is one.
+absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments,
+                                             bool takes_argument);
+
+}  // namespace ringmaster

@@ -1,0 +1,185 @@
+#include "engine/process/main.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "engine/process/command_line.h"
+#include "engine/process/control_client.h"
+#include "engine/process/daemonize.h"
+#include "engine/process/master.h"
+#include "engine/process/pid_file.h"
+#include "engine/process/runtime_paths.h"
+#include "engine/process/worker_inheritance.h"
+#include "engine/process/worker_main.h"
+
+namespace ringmaster {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+constexpr int kNotRunning =
+    3;  // Linux Standard Base, "init script actions": program is not running
+constexpr Duration kAnswerTimeout = std::chrono::seconds(5);
+
+int Fail(std::string_view reason, int exit_status = kFailed) {
+  fmt::print(stderr, "error: {}\n", reason);
+  return exit_status;
+}
+
+int Fail(const absl::Status& status) { return Fail(std::string(status.message())); }
+
+std::string_view ProgramName(const char* path) {
+  const std::string_view name = path == nullptr ? "PROGRAM" : path;
+  return name.substr(name.rfind('/') + 1);
+}
+
+int PrintHelp(std::string_view program, const ProgramInfo& info) {
+  const std::string argument = info.argument.empty() ? "" : fmt::format(" [{}]", info.argument);
+  if (!info.description.empty()) fmt::print("{}\n\n", info.description);
+  fmt::print(
+      "usage: {} COMMAND [OPTIONS]{}\n\n"
+      "  start            run the server in the foreground; Ctrl-C stops it\n"
+      "  start -d         run it as a daemon; returns when it is ready (--daemon)\n"
+      "  stop             stop it gracefully and wait until it is gone\n"
+      "  status           show workers and figures; exit status 3 when it does not run\n"
+      "  status --json    the same with every counter, for programs\n"
+      "  check            check the configuration; nothing is started\n"
+      "  -h, --help       this text\n"
+      "  -V, --version    the version\n\n"
+      "Signals to the master: SIGTERM and SIGQUIT stop gracefully; SIGINT too, a second one at "
+      "once.\n",
+      program, argument);
+  if (!info.help.empty()) fmt::print("\n{}\n", fmt::join(info.help, "\n"));
+  return 0;
+}
+
+absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
+  if (info.validate) {
+    if (absl::Status status = info.validate(); !status.ok()) return status;
+  }
+  if (server.listeners().empty()) {
+    return absl::InvalidArgumentError("the server has no listener: nobody could connect to it");
+  }
+  if (server.options.workers > kWorkersMax) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} workers are asked for; at most {}", server.options.workers, kWorkersMax));
+  }
+  const ServerOptions& options = server.options;
+  return log::Setup(options.log_level, options.log_format, "", "check");
+}
+
+int Check(const ServerDefinition& server, const ProgramInfo& info) {
+  if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
+  fmt::print("{}: ok, {} listener{}\n",
+             info.configuration.empty() ? server.options.name : info.configuration,
+             server.listeners().size(), server.listeners().size() == 1 ? "" : "s");
+  return 0;
+}
+
+int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
+          std::vector<std::string> worker_arguments) {
+  const ServerOptions& options = server.options;
+  if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
+  std::optional<StartReport> report;
+  if (daemon) {
+    absl::StatusOr<DaemonFork> fork = Daemonize(options.log_file);
+    if (!fork.ok()) return Fail(fork.status());
+    if (!fork->report) return fork->exit_status;
+    report = std::move(fork->report);
+  }
+  absl::Status status =
+      log::Setup(options.log_level, options.log_format, options.log_file, "master");
+  if (!status.ok()) {
+    if (!report) return Fail(status);
+    report->Failed(std::string(status.message()));
+    return kFailed;
+  }
+  Master master(server, info, paths, std::move(worker_arguments), std::move(report));
+  status = master.Run();
+  if (status.ok()) return 0;
+  if (daemon) {
+    log::Get().error("{}", std::string(status.message()));
+    return kFailed;
+  }
+  return Fail(status);
+}
+
+// The master answers with the seconds after which it will be gone whatever its workers do.
+absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid) {
+  const absl::StatusOr<std::string> answer =
+      AskMaster(paths.control_socket, "stop", kAnswerTimeout);
+  if (!answer.ok()) {
+    // The control socket's file may have been swept away; the lock still says who it is.
+    if (::kill(pid, SIGTERM) != 0) return answer.status();
+    return std::chrono::seconds(60);
+  }
+  int64_t seconds = 0;
+  const std::string_view digits = std::string_view(*answer).substr(3);
+  std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+  return std::chrono::seconds(seconds + 3);
+}
+
+int Stop(const ServerDefinition& server, const RuntimePaths& paths, pid_t pid) {
+  const absl::StatusOr<Duration> within = AskToStop(paths, pid);
+  if (!within.ok()) return Fail(within.status());
+  if (const absl::Status status = WaitForExit(pid, *within); !status.ok()) return Fail(status);
+  fmt::print("{} stopped (pid {})\n", server.options.name, pid);
+  return 0;
+}
+
+int Status(const RuntimePaths& paths, bool json) {
+  const absl::StatusOr<std::string> answer =
+      AskMaster(paths.control_socket, json ? "status json" : "status", kAnswerTimeout);
+  if (!answer.ok()) return Fail(answer.status());
+  std::fwrite(answer->data(), 1, answer->size(), stdout);
+  return 0;
+}
+
+int Control(const ServerDefinition& server, const RuntimePaths& paths, const CommandLine& line) {
+  const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
+  if (!holder.ok()) return Fail(holder.status());
+  if (!holder->has_value()) {
+    return Fail(fmt::format("{} is not running (pid file {})", server.options.name, paths.pid_file),
+                line.command == Command::kStatus ? kNotRunning : kFailed);
+  }
+  return line.command == Command::kStop ? Stop(server, paths, **holder) : Status(paths, line.json);
+}
+
+}  // namespace
+
+int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& info) {
+  const absl::StatusOr<const WorkerInheritance*> role = InheritedRole();
+  if (!role.ok()) return Fail(role.status());
+  if (*role != nullptr) return WorkerMain(server, **role);
+
+  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const std::string_view program = ProgramName(argc > 0 ? argv[0] : nullptr);
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, !info.argument.empty());
+  if (!line.ok()) {
+    fmt::print(stderr, "error: {}\nTry \"{} --help\".\n", std::string(line.status().message()),
+               program);
+    return kWrongUsage;
+  }
+  if (line->command == Command::kHelp) return PrintHelp(program, info);
+  if (line->command == Command::kVersion) {
+    fmt::print("{} {}\n", server.options.name,
+               info.version.empty() ? "(no version)" : info.version);
+    return 0;
+  }
+  if (line->command == Command::kCheck) return Check(server, info);
+  const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
+  if (!paths.ok()) return Fail(paths.status());
+  if (line->command == Command::kStart) {
+    return Start(server, info, *paths, line->daemon, info.worker_arguments.value_or(arguments));
+  }
+  return Control(server, *paths, *line);
+}
+
+}  // namespace ringmaster

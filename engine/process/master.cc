@@ -1,0 +1,306 @@
+#include "engine/process/master.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "engine/process/configuration_snapshot.h"
+#include "engine/process/cpu_affinity.h"
+#include "engine/process/resource_limits.h"
+#include "engine/stats/shared_status.h"
+
+namespace ringmaster {
+
+Master::Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
+               std::vector<std::string> worker_arguments, std::optional<StartReport> report)
+    : server_(server),
+      info_(info),
+      paths_(std::move(paths)),
+      worker_arguments_(std::move(worker_arguments)),
+      report_(std::move(report)) {}
+
+absl::Status Master::Run() {
+  absl::Status status = Open();
+  if (status.ok()) status = StartWorkers();
+  if (!status.ok() && slots_.empty()) {
+    if (report_) report_->Failed(std::string(status.message()));
+    return status;
+  }
+  if (!status.ok()) FailStart(status);
+  status = Loop();
+  if (!status.ok()) {
+    if (report_) report_->Failed(std::string(status.message()));
+    return status;
+  }
+  const std::string summary = StatusSummary(*SharedStatus::Get(), MonotonicNow());
+  if (report_) {
+    log::Get().info("stopped: {}", summary);
+  } else {
+    fmt::print("{} stopped: {}\n", server_.options.name, summary);
+    std::fflush(stdout);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Master::Open() {
+  if (absl::Status status = PrepareRuntimeDirectory(paths_); !status.ok()) return status;
+  absl::StatusOr<PidFile> pid_file = PidFile::Acquire(paths_.pid_file);
+  if (!pid_file.ok()) return pid_file.status();
+  pid_file_ = std::move(*pid_file);
+
+  absl::StatusOr<SignalQueue> signals = SignalQueue::Create();
+  if (!signals.ok()) return signals.status();
+  signals_ = std::move(*signals);
+
+  absl::StatusOr<WorkerProgram> program = WorkerProgram::OfThisProcess(worker_arguments_);
+  if (!program.ok()) return program.status();
+  program_ = std::move(*program);
+
+  absl::StatusOr<uint64_t> descriptor_limit = RaiseDescriptorLimit();
+  if (!descriptor_limit.ok()) return descriptor_limit.status();
+  descriptor_limit_ = *descriptor_limit;
+
+  absl::StatusOr<ControlServer> control = ControlServer::Open(paths_.control_socket);
+  if (!control.ok()) return control.status();
+  control_ = std::move(*control);
+
+  absl::StatusOr<UniqueFd> configuration = MakeConfigurationSnapshot();
+  if (!configuration.ok()) return configuration.status();
+  configuration_ = std::move(*configuration);
+  return absl::OkStatus();
+}
+
+absl::Status Master::StartWorkers() {
+  const ServerOptions& options = server_.options;
+  const std::vector<int> cpus = AllowedCpus();
+  const uint32_t count =
+      options.workers > 0 ? options.workers : DefaultWorkerCount(cpus.size(), CpuQuota());
+  const absl::StatusOr<uint32_t> connections_max = WorkerConnectionsMax(
+      options.worker_connections_max, descriptor_limit_, server_.listeners().size());
+  if (!connections_max.ok()) return connections_max.status();
+  absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
+      ListeningSockets::Open(server_, count);
+  if (!listening.ok()) return listening.status();
+  listening_ = std::move(*listening);
+  addresses_ = listening_->addresses();
+  absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Create(count);
+  if (!block.ok()) return block.status();
+  (*block)->Describe(options.name, info_.version, addresses_);
+  (*block)->header().master_pid.store(::getpid());
+  (*block)->header().started_at.store(MonotonicNow());
+  SharedStatus::Set(std::move(*block));
+  log::Get().debug("{} workers, {} descriptors, {} connections per worker at most", count,
+                   descriptor_limit_, *connections_max);
+
+  slots_.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    WorkerInheritance role;
+    role.index = i;
+    role.shared_fd = SharedStatus::Get()->fd();
+    role.configuration_fd = configuration_.get();
+    role.cpu = options.pin_workers && !cpus.empty() ? cpus[i % cpus.size()] : -1;
+    role.connections_max = *connections_max;
+    role.listening_fds = listening_->ForWorker(i);
+    slots_.emplace_back(std::move(role), SharedStatus::Get()->slot(i),
+                        fmt::format("{}: worker {}", options.name, i));
+    absl::Status status = slots_.back().Start(program_, MonotonicNow());
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Master::Loop() {
+  while (AnyWorkerRunning() || stop_stage_ == StopStage::kNone) {
+    Wait();
+    OnTimers();
+  }
+  return start_failure_;
+}
+
+void Master::Wait() {
+  std::vector<pollfd> entries = {{signals_.fd(), POLLIN, 0}};
+  for (const WorkerSlot& slot : slots_) entries.push_back({slot.control_fd(), POLLIN, 0});
+  const size_t control_begin = entries.size();
+  control_.AppendPollEntries(entries);
+
+  int timeout_ms = -1;
+  if (const TimePoint deadline = NextDeadline(); deadline != kNever) {
+    const TimePoint left = std::max<TimePoint>(deadline - MonotonicNow(), 0);
+    timeout_ms = static_cast<int>(std::min<TimePoint>(left / 1'000'000 + 1, INT_MAX));
+  }
+  if (::poll(entries.data(), entries.size(), timeout_ms) <= 0) return;
+
+  // Workers before signals: one that said ready and then died was ready.
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (entries[i + 1].revents != 0 && slots_[i].OnControlReadable()) OnWorkerReady(slots_[i]);
+  }
+  if (entries[0].revents != 0) {
+    while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
+  }
+  control_.Serve(&entries[control_begin],
+                 [this](std::string_view request) { return OnRequest(request); });
+}
+
+void Master::OnSignal(int number) {
+  switch (number) {
+    case SIGCHLD:
+      ReapChildren();
+      return;
+    case SIGTERM:
+    case SIGQUIT:
+      BeginStop(StopStage::kGraceful);
+      return;
+    case SIGINT:
+      BeginStop(stop_stage_ == StopStage::kNone ? StopStage::kGraceful : StopStage::kNow);
+      return;
+    default:
+      log::Get().warn("{}: this release does not reload; stop and start the server instead",
+                      ::strsignal(number));
+  }
+}
+
+void Master::ReapChildren() {
+  while (true) {
+    int wait_status = 0;
+    const pid_t pid = ::waitpid(-1, &wait_status, WNOHANG);
+    if (pid < 0 && errno == EINTR) continue;
+    if (pid <= 0) return;
+    // Others are orphans that a container's first process inherits.
+    const auto slot = std::find_if(slots_.begin(), slots_.end(),
+                                   [pid](const WorkerSlot& other) { return other.pid() == pid; });
+    if (slot != slots_.end()) OnWorkerExit(*slot, wait_status);
+  }
+}
+
+void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
+  const pid_t pid = slot.pid();
+  // What it said before it died may still be in its control socket.
+  if (slot.OnControlReadable()) OnWorkerReady(slot);
+  const bool stopping = stop_stage_ != StopStage::kNone || !all_ready_;
+  const std::string text =
+      fmt::format("worker {} (pid {}) {}", slot.index(), pid, DescribeWaitStatus(wait_status));
+  slot.OnExit(wait_status, MonotonicNow(), stopping);
+  if (stop_stage_ == StopStage::kNone) {
+    if (!all_ready_) {
+      FailStart(absl::AbortedError(fmt::format("{} before all workers were ready", text)));
+    } else {
+      log::Get().error("{}", text);
+    }
+  } else if (wait_status != 0) {
+    log::Get().warn("{} while stopping", text);
+  }
+}
+
+void Master::OnWorkerReady(const WorkerSlot& slot) {
+  log::Get().debug("worker {} (pid {}) is ready", slot.index(), slot.pid());
+  if (all_ready_ || stop_stage_ != StopStage::kNone) return;
+  if (!std::all_of(slots_.begin(), slots_.end(), [](const WorkerSlot& s) { return s.ready(); })) {
+    return;
+  }
+  all_ready_ = true;
+  const std::string banner = Banner();
+  if (!report_) {
+    fmt::print("{}ready\n", banner);
+    std::fflush(stdout);
+  } else if (report_->Ready(banner + "ready\n")) {
+    log::Get().info("{} {} ready: {} workers on {}", server_.options.name, info_.version,
+                    slots_.size(), fmt::join(addresses_, ", "));
+  } else {
+    log::Get().warn("the start was interrupted; stopping");
+    BeginStop(StopStage::kGraceful);
+  }
+}
+
+void Master::OnTimers() {
+  const TimePoint now = MonotonicNow();
+  for (WorkerSlot& slot : slots_) slot.OnTimer(program_, now);
+  if (stop_stage_ == StopStage::kNone || now < stop_deadline_) return;
+  stop_deadline_ = kNever;
+  if (stop_stage_ == StopStage::kGraceful) {
+    log::Get().warn("stop_timeout is over; connections that are left are closed");
+    BeginStop(StopStage::kNow);
+  } else {
+    for (WorkerSlot& slot : slots_) {
+      if (slot.running()) log::Get().error("worker {} hangs and is killed", slot.index());
+      slot.Kill();
+    }
+    stop_stage_ = StopStage::kKilled;
+  }
+}
+
+std::string Master::OnRequest(std::string_view request) {
+  if (request == "status" || request == "status json") {
+    if (SharedStatus::Get() == nullptr) return "error the server is starting\n";
+    return request == "status" ? StatusTable(*SharedStatus::Get(), MonotonicNow())
+                               : StatusJson(*SharedStatus::Get(), MonotonicNow());
+  }
+  if (request == "stop") {
+    BeginStop(StopStage::kGraceful);
+    const Duration at_most = server_.options.stop_timeout + kStopNowTimeout;
+    return fmt::format("ok {}\n",
+                       std::chrono::duration_cast<std::chrono::seconds>(at_most).count() + 1);
+  }
+  return fmt::format("error unknown request \"{}\"\n", request);
+}
+
+void Master::BeginStop(StopStage stage) {
+  if (stage <= stop_stage_) return;
+  if (!all_ready_ && start_failure_.ok()) {
+    start_failure_ = absl::CancelledError("stopped before it was ready");
+  }
+  if (stop_stage_ == StopStage::kNone) log::Get().debug("stopping");
+  stop_stage_ = stage;
+  // Our copies would keep the kernel queueing connections that nobody will ever accept.
+  listening_.reset();
+  const bool graceful = stage == StopStage::kGraceful;
+  const TimePoint now = MonotonicNow();
+  stop_deadline_ = now + (graceful ? server_.options.stop_timeout : kStopNowTimeout).count();
+  for (WorkerSlot& slot : slots_) {
+    slot.Tell(graceful ? ControlMessage::kStop : ControlMessage::kStopNow);
+  }
+}
+
+void Master::FailStart(absl::Status reason) {
+  if (start_failure_.ok()) start_failure_ = std::move(reason);
+  BeginStop(StopStage::kNow);
+}
+
+bool Master::AnyWorkerRunning() const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const WorkerSlot& slot) { return slot.running(); });
+}
+
+TimePoint Master::NextDeadline() const {
+  TimePoint deadline = stop_deadline_;
+  for (const WorkerSlot& slot : slots_) deadline = std::min(deadline, slot.deadline());
+  return deadline;
+}
+
+std::string Master::Banner() const {
+  const ServerOptions& options = server_.options;
+  std::string text = fmt::format("{}{}{}, pid {}\n", options.name, info_.version.empty() ? "" : " ",
+                                 info_.version, ::getpid());
+  if (!info_.configuration.empty()) {
+    text += fmt::format("  configuration  {}\n", info_.configuration);
+  }
+  for (const std::string& address : addresses_) {
+    text += fmt::format("  listening on   {}\n", address);
+  }
+  text += fmt::format("  workers        {}\n", slots_.size());
+  if (info_.summary) {
+    text += info_.summary(addresses_);
+    if (!text.ends_with('\n')) text += '\n';
+  }
+  return text;
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/process/control_server.h"
+#include "engine/process/daemonize.h"
+#include "engine/process/listening_sockets.h"
+#include "engine/process/pid_file.h"
+#include "engine/process/program_info.h"
+#include "engine/process/runtime_paths.h"
+#include "engine/process/signals.h"
+#include "engine/process/worker_slot.h"
+#include "engine/server.h"
+
+namespace ringmaster {
+
+// Opens everything, starts the workers, watches over them, stops them. One thread, one poll(2)
+// loop; a few events a day, so clarity first.
+//
+//     Open  pid file, descriptor limit, listening sockets, control socket, shared counters
+//     Run   spawn all -> all ready -> "ready" -> serve -> stop -> all gone
+class Master {
+ public:
+  // Time between "close everything and leave" and SIGKILL.
+  static constexpr Duration kStopNowTimeout = std::chrono::seconds(2);
+
+  // `report` is set for a daemon. The references outlive the master.
+  Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
+         std::vector<std::string> worker_arguments, std::optional<StartReport> report);
+
+  // Until the last worker is gone. Errors: the start failed; nothing is left running.
+  absl::Status Run();
+
+ private:
+  enum class StopStage { kNone, kGraceful, kNow, kKilled };
+
+  absl::Status Open();
+  absl::Status StartWorkers();
+  absl::Status Loop();
+  void Wait();
+  void OnSignal(int number);
+  void ReapChildren();
+  void OnWorkerExit(WorkerSlot& slot, int wait_status);
+  void OnWorkerReady(const WorkerSlot& slot);
+  void OnTimers();
+  std::string OnRequest(std::string_view request);
+  void BeginStop(StopStage stage);
+  // Ends a start that cannot succeed; Run returns `reason`.
+  void FailStart(absl::Status reason);
+  bool AnyWorkerRunning() const;
+  TimePoint NextDeadline() const;
+  std::string Banner() const;
+
+  const ServerDefinition& server_;
+  const ProgramInfo& info_;
+  const RuntimePaths paths_;
+  std::vector<std::string> worker_arguments_;
+  std::optional<StartReport> report_;
+
+  // In this order: the last destroyed is the lock, so whoever gets it finds no trace of us.
+  PidFile pid_file_;
+  ControlServer control_;
+  SignalQueue signals_;
+  WorkerProgram program_;
+  UniqueFd configuration_;
+  std::unique_ptr<ListeningSockets> listening_;
+  std::vector<std::string> addresses_;
+  std::vector<WorkerSlot> slots_;
+  uint64_t descriptor_limit_ = 0;
+
+  bool all_ready_ = false;
+  absl::Status start_failure_;
+  StopStage stop_stage_ = StopStage::kNone;
+  TimePoint stop_deadline_ = kNever;
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,88 @@
+#include "engine/process/spawn.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "engine/process/signals.h"
+
+namespace ringmaster {
+namespace {
+
+std::vector<std::string> EnvironmentWith(const WorkerInheritance& role) {
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    environment.emplace_back(*variable);
+  }
+  environment.push_back(fmt::format("{}={}", WorkerInheritance::kVariable, role.ToText()));
+  return environment;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  for (std::string& string : strings) pointers.push_back(string.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// The child, between fork and exec: async-signal-safe calls only, nothing allocated.
+[[noreturn]] void Execute(int executable, char* const* arguments, char* const* environment,
+                          const std::vector<int>& descriptors) {
+  PrepareSignalsForWorker();
+  // Descriptors that this process itself inherited by accident, a shell's pipe for one, end here too.
+  ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  for (const int fd : descriptors) ::fcntl(fd, F_SETFD, 0);
+  ::execveat(executable, "", arguments, environment, AT_EMPTY_PATH);
+  const char* reason = std::strerror(errno);
+  constexpr std::string_view kWhat = "cannot execute the worker's program: ";
+  (void)!::write(STDERR_FILENO, kWhat.data(), kWhat.size());
+  (void)!::write(STDERR_FILENO, reason, std::strlen(reason));
+  (void)!::write(STDERR_FILENO, "\n", 1);
+  ::_exit(127);
+}
+
+}  // namespace
+
+absl::StatusOr<WorkerProgram> WorkerProgram::OfThisProcess(std::vector<std::string> arguments) {
+  WorkerProgram program;
+  program.executable_.Reset(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
+  char path[PATH_MAX];
+  const ssize_t bytes = ::readlink("/proc/self/exe", path, sizeof(path));
+  if (!program.executable_.valid() || bytes < 0) {
+    return absl::ErrnoToStatus(errno, "cannot open /proc/self/exe (is /proc mounted?)");
+  }
+  program.path_.assign(path, static_cast<size_t>(bytes));
+  program.arguments_ = std::move(arguments);
+  return program;
+}
+
+absl::StatusOr<pid_t> WorkerProgram::Spawn(const WorkerInheritance& role,
+                                           const std::string& title) const {
+  std::vector<std::string> arguments = {title};
+  arguments.insert(arguments.end(), arguments_.begin(), arguments_.end());
+  std::vector<std::string> environment = EnvironmentWith(role);
+  const std::vector<int> descriptors = role.Descriptors();
+  const std::vector<char*> argument_pointers = Pointers(arguments);
+  const std::vector<char*> environment_pointers = Pointers(environment);
+  // What stands in our stdio buffers must not be written twice.
+  std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(), descriptors);
+  }
+  if (pid < 0) {
+    return absl::ErrnoToStatus(errno, "cannot fork a worker (look at `ulimit -u`, pids.max)");
+  }
+  return pid;
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,101 @@
+#include "engine/process/worker_inheritance.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+
+namespace ringmaster {
+namespace {
+
+template <typename Integer>
+bool ParseInteger(std::string_view text, Integer& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+std::string_view TakeUntil(std::string_view& text, char separator) {
+  const size_t end = text.find(separator);
+  const std::string_view taken = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  return taken;
+}
+
+bool ParseList(std::string_view text, std::vector<int>& values) {
+  values.clear();
+  while (!text.empty()) {
+    if (!ParseInteger(TakeUntil(text, ','), values.emplace_back())) return false;
+  }
+  return true;
+}
+
+absl::StatusOr<std::optional<WorkerInheritance>> TakeFromEnvironment() {
+  const char* variable = std::getenv(WorkerInheritance::kVariable);
+  if (variable == nullptr) return std::nullopt;
+  absl::StatusOr<WorkerInheritance> role = WorkerInheritance::Parse(variable);
+  ::unsetenv(WorkerInheritance::kVariable);
+  if (!role.ok()) return role.status();
+  for (const int fd : role->Descriptors()) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      return absl::InvalidArgumentError(
+          fmt::format("{} names descriptor {}, which is not open; it is set by the master alone",
+                      WorkerInheritance::kVariable, fd));
+    }
+  }
+  return *role;
+}
+
+}  // namespace
+
+std::string WorkerInheritance::ToText() const {
+  return fmt::format(
+      "layout={} index={} control={} shared={} configuration={} cpu={} connections_max={} "
+      "listeners={}",
+      kLayout, index, control_fd, shared_fd, configuration_fd, cpu, connections_max,
+      fmt::join(listening_fds, ","));
+}
+
+absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text) {
+  WorkerInheritance role;
+  int layout = 0;
+  while (!text.empty()) {
+    std::string_view value = TakeUntil(text, ' ');
+    const std::string_view key = TakeUntil(value, '=');
+    const bool ok = key == "layout"            ? ParseInteger(value, layout)
+                    : key == "index"           ? ParseInteger(value, role.index)
+                    : key == "control"         ? ParseInteger(value, role.control_fd)
+                    : key == "shared"          ? ParseInteger(value, role.shared_fd)
+                    : key == "configuration"   ? ParseInteger(value, role.configuration_fd)
+                    : key == "cpu"             ? ParseInteger(value, role.cpu)
+                    : key == "connections_max" ? ParseInteger(value, role.connections_max)
+                    : key == "listeners"       ? ParseList(value, role.listening_fds)
+                                               : false;
+    if (!ok) {
+      return absl::InvalidArgumentError(
+          fmt::format("{}: \"{}={}\" is not understood", kVariable, key, value));
+    }
+  }
+  if (layout != kLayout || role.control_fd < 0 || role.shared_fd < 0) {
+    return absl::InvalidArgumentError(fmt::format(
+        "{} is incomplete or of another release; it is set by the master alone", kVariable));
+  }
+  return role;
+}
+
+std::vector<int> WorkerInheritance::Descriptors() const {
+  std::vector<int> descriptors = listening_fds;
+  descriptors.push_back(control_fd);
+  descriptors.push_back(shared_fd);
+  if (configuration_fd >= 0) descriptors.push_back(configuration_fd);
+  return descriptors;
+}
+
+absl::StatusOr<const WorkerInheritance*> InheritedRole() {
+  static const absl::StatusOr<std::optional<WorkerInheritance>> role = TakeFromEnvironment();
+  if (!role.ok()) return role.status();
+  return role->has_value() ? &**role : nullptr;
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace ringmaster {
+
+// What a worker process gets from its master beside its command line: descriptors, by number, and a
+// few figures, as text in one environment variable:
+//
+//     RINGMASTER_WORKER=layout=1 index=0 generation=1 control=7 shared=5 configuration=6 cpu=2
+//                       connections_max=1048000 listeners=9,11
+//
+// The descriptors named here are all that a worker inherits besides 0, 1 and 2.
+struct WorkerInheritance {
+  static constexpr char kVariable[] = "RINGMASTER_WORKER";
+  // Raise it when a key changes its meaning: after an upgrade, master and worker may differ.
+  static constexpr int kLayout = 1;
+
+  uint32_t index = 0;
+  int control_fd = -1;
+  int shared_fd = -1;
+  int configuration_fd = -1;  // -1 = the program has no configuration file
+  int cpu = -1;
+  uint32_t connections_max = 0;
+  std::vector<int> listening_fds;
+
+  std::string ToText() const;
+  // Errors: kInvalidArgument.
+  static absl::StatusOr<WorkerInheritance> Parse(std::string_view text);
+  std::vector<int> Descriptors() const;
+};
+
+// The inheritance of this process; nullptr when it is no worker. The first call takes the variable
+// out of the environment and makes the descriptors close-on-exec: what a handler starts inherits
+// neither. Errors, as of Parse, or a descriptor that is not open.
+absl::StatusOr<const WorkerInheritance*> InheritedRole();
+
+}  // namespace ringmaster

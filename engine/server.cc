@@ -1,0 +1,23 @@
+#include "engine/server.h"
+
+#include <utility>
+
+namespace ringmaster {
+
+absl::Status ServerDefinition::Listen(std::string_view address, Protocol& protocol,
+                            const StreamOptions& stream) {
+  absl::StatusOr<Address> parsed = Address::Parse(address);
+  if (!parsed.ok()) return parsed.status();
+  ListenerDefinition listener;
+  listener.address = *parsed;
+  listener.protocol = &protocol;
+  listener.stream = stream;
+  Listen(std::move(listener));
+  return absl::OkStatus();
+}
+
+void ServerDefinition::Listen(ListenerDefinition listener) {
+  listeners_.push_back(std::make_unique<ListenerDefinition>(std::move(listener)));
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/unique_fd.h"
+#include "engine/stats/counters.h"
+
+namespace ringmaster {
+
+// Where a worker slot is in its life. Written by the master.
+enum class SlotState : uint32_t {
+  kEmpty,       // never started
+  kStarting,    // its process runs and is not ready yet
+  kReady,       // serving
+  kStopping,    // asked to leave
+  kRestarting,  // its process died; the next one waits for its back-off
+  kStopped,
+};
+std::string_view SlotStateName(SlotState state);
+
+// One worker slot: who works in it, written by the master, and what that worker counts, written by
+// the worker. Counters survive a restart, so totals never go back; the master sets the gauge
+// `connections_open` to 0 when a worker has died.
+struct alignas(64) SharedSlot {
+  std::atomic<int32_t> pid{0};  // 0 = none now
+  std::atomic<SlotState> state{SlotState::kEmpty};
+  std::atomic<int64_t> started_at{0};  // TimePoint
+  std::atomic<uint64_t> restarts{0};
+  std::atomic<int32_t> last_wait_status{0};  // of wait(2), of the latest process that ended
+  std::atomic<int32_t> cpu{-1};
+  // A line of its own: the master's stores above never touch what the worker counts in.
+  alignas(64) WorkerCounters counters;
+};
+
+// The server as a whole; written once by the master before its first worker starts.
+struct SharedHeader {
+  static constexpr uint32_t kMagic = 0x524d5354;  // "RMST"
+  // Raise it with every change of the layout: master and worker may be of different releases.
+  static constexpr uint32_t kLayout = 1;
+  static constexpr size_t kListenersMax = 64;
+  static constexpr size_t kListenerBytes = 128;
+
+  uint32_t magic = kMagic;
+  uint32_t layout = kLayout;
+  uint64_t bytes = 0;
+  uint32_t slot_count = 0;
+  uint32_t slot_bytes = sizeof(SharedSlot);
+  uint32_t generation = 1;
+  std::atomic<int32_t> master_pid{0};
+  std::atomic<int64_t> started_at{0};  // TimePoint
+  uint32_t listener_count = 0;
+  char name[64] = {};
+  char version[64] = {};
+  char listeners[kListenersMax][kListenerBytes] = {};
+};
+
+// The shared memory of master and workers: a header and one slot per worker, in a memfd that every
+// worker inherits. Anybody may read any slot at any time, so `status` answers while a worker is
+// busy.
+//
+//     | SharedHeader | SharedSlot 0 | SharedSlot 1 | ...
+class SharedBlock {
+ public:
+  static absl::StatusOr<std::unique_ptr<SharedBlock>> Create(uint32_t slot_count);
+  // Takes the descriptor a worker inherited. Errors: kFailedPrecondition for another release's
+  // layout.
+  static absl::StatusOr<std::unique_ptr<SharedBlock>> Map(UniqueFd fd);
+  ~SharedBlock();
+  SharedBlock(const SharedBlock&) = delete;
+  SharedBlock& operator=(const SharedBlock&) = delete;
+
+  int fd() const { return fd_.get(); }
+  SharedHeader& header() { return *header_; }
+  const SharedHeader& header() const { return *header_; }
+  SharedSlot& slot(uint32_t index);
+  const SharedSlot& slot(uint32_t index) const;
+  uint32_t slot_count() const { return header_->slot_count; }
+
+  void Describe(std::string_view name, std::string_view version,
+                const std::vector<std::string>& listeners);
+
+ private:
+  SharedBlock(UniqueFd fd, void* memory, size_t bytes);
+
+  UniqueFd fd_;
+  SharedHeader* header_;
+  SharedSlot* slots_;
+  size_t bytes_;
+};
+
+}  // namespace ringmaster

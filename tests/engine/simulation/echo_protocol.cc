@@ -1,0 +1,273 @@
+#include "tests/engine/simulation/echo_protocol.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "fmt/format.h"
+
+namespace ringmaster::simulation {
+
+namespace {
+
+constexpr size_t kRequestHeaderBytes = 3;
+
+std::string Answer(Command command, std::string_view body) {
+  const uint32_t bytes = static_cast<uint32_t>(body.size());
+  std::string answer(5, '\0');
+  std::memcpy(answer.data(), &bytes, 4);
+  answer[4] = static_cast<char>(command);
+  answer += body;
+  return answer;
+}
+
+uint32_t CountIn(std::string_view body) {
+  uint32_t count;
+  std::memcpy(&count, body.data(), 4);
+  return count;
+}
+
+}  // namespace
+
+std::string Pattern(size_t bytes) {
+  std::string pattern(bytes, '\0');
+  for (size_t i = 0; i < bytes; ++i) pattern[i] = static_cast<char>(i * 31 + (i >> 8));
+  return pattern;
+}
+
+std::string EncodeRequest(Command command, std::string_view body) {
+  const uint16_t bytes = static_cast<uint16_t>(body.size());
+  std::string request(kRequestHeaderBytes, '\0');
+  std::memcpy(request.data(), &bytes, 2);
+  request[2] = static_cast<char>(command);
+  request += body;
+  return request;
+}
+
+std::string EncodeLargeRequest(Command command, uint32_t bytes) {
+  char body[4];
+  std::memcpy(body, &bytes, 4);
+  return EncodeRequest(command, std::string_view(body, 4));
+}
+
+std::string ExpectedAnswer(Command command, std::string_view body) {
+  switch (command) {
+    case Command::kAbort:
+      return "";
+    case Command::kThrow:
+      return Answer(command, kGoodbye);
+    case Command::kLarge:
+    case Command::kFile:
+      return Answer(command, Pattern(CountIn(body)));
+    default:
+      return Answer(command, body);
+  }
+}
+
+// Answers each request, notes what the engine tells it, and holds the engine to the order of its
+// calls.
+class EchoSession final : public Session {
+ public:
+  EchoSession(EchoProtocol& protocol, ConnectionRecord& record)
+      : protocol_(protocol), record_(record) {
+    ++record_.sessions_alive;
+  }
+  ~EchoSession() override { --record_.sessions_alive; }
+
+  size_t OnInput(Connection& connection, std::span<char> input) override {
+    Expect(!input.empty() && connection.receiving(), "input for a session that takes none");
+    record_.last_input_at = connection.worker().now();
+    size_t consumed = 0;
+    while (connection.receiving() && !replaced_) {
+      const std::string_view rest(input.data() + consumed, input.size() - consumed);
+      uint16_t body_bytes = 0;
+      if (rest.size() >= kRequestHeaderBytes) std::memcpy(&body_bytes, rest.data(), 2);
+      const size_t bytes = kRequestHeaderBytes + body_bytes;
+      if (rest.size() < kRequestHeaderBytes || rest.size() < bytes) {
+        NoteIncomplete(connection, !rest.empty(), consumed > 0);
+        break;
+      }
+      consumed += bytes;
+      record_.consumed_bytes += bytes;
+      connection.CountMessage();
+      Handle(connection, Command{rest[2]}, rest.substr(kRequestHeaderBytes, body_bytes));
+    }
+    if (connection.open() && (!connection.receiving() || replaced_)) {
+      // Whatever wait there was is over; who goes on begins the next.
+      record_.was_held_back |= !connection.receiving();
+      record_.item_begun_at = 0;
+      connection.ClearWait();
+    }
+    return consumed;
+  }
+
+  void OnInputEnd(Connection& connection, size_t unconsumed) override {
+    Expect(!record_.input_end_seen, "a second end of input");
+    record_.input_end_seen = true;
+    record_.unconsumed_at_end = unconsumed;
+    MayThrow();
+    connection.CloseAfterFlush(CloseReason::kPeerClosed);
+  }
+
+  void OnTimeout(Connection& connection, CloseReason reason) override {
+    Expect(record_.timeout_reason == CloseReason::kNone, "a second timeout");
+    record_.timeout_reason = reason;
+    CheckDeadline(connection, reason);
+    MayThrow();
+  }
+
+  void OnDrained(Connection& connection) override {
+    Expect(connection.open(), "OnDrained of a closed connection");
+    MayThrow();
+  }
+
+  void OnStop(Connection& connection) override {
+    MayThrow();
+    connection.CloseAfterFlush(CloseReason::kServerStopping);
+  }
+
+  void OnException(Connection& connection, std::string_view) override {
+    if (connection.open()) connection.Send(Answer(Command::kThrow, kGoodbye));
+  }
+
+  void OnClosed(Connection& connection, CloseReason reason) override {
+    Expect(record_.closed_count++ == 0, "a second OnClosed");
+    Expect(reason != CloseReason::kNone, "closed for no reason");
+    Expect(connection.Send("x") == SendResult::kClosed, "output after OnClosed");
+    record_.close_reason = reason;
+    record_.closed_at = connection.worker().now();
+    MayThrow();
+  }
+
+ private:
+  void Expect(bool condition, std::string_view broken_promise) {
+    if (!condition) protocol_.world_.Fail(broken_promise);
+  }
+
+  void MayThrow() {
+    if (!record_.callbacks_throw || !protocol_.world_.random.Chance(0.5)) return;
+    record_.callback_threw = true;
+    throw std::runtime_error("a callback threw");
+  }
+
+  void NoteIncomplete(Connection& connection, bool some, bool first_of_several) {
+    if (!some) {
+      connection.ClearWait();
+      record_.item_begun_at = 0;
+      return;
+    }
+    if (first_of_several || record_.item_begun_at == 0) {
+      record_.item_begun_at = connection.worker().now();
+      connection.RestartWait(Wait::kMessage);
+    } else {
+      connection.SetWait(Wait::kMessage);
+    }
+  }
+
+  void CheckDeadline(Connection& connection, CloseReason reason) {
+    const Timeouts& timeouts = connection.options().timeouts;
+    TimePoint deadline = 0;
+    if (reason == CloseReason::kHandshakeTimeout) {
+      deadline = record_.opened_at + timeouts.handshake.count();
+    } else if (reason == CloseReason::kMessageTimeout) {
+      deadline = record_.item_begun_at + timeouts.message.count();
+    } else if (reason == CloseReason::kReadTimeout) {
+      deadline = record_.last_input_at + timeouts.read.count();
+    } else if (reason == CloseReason::kLifetime) {
+      deadline = record_.opened_at + timeouts.lifetime.count();
+    } else {
+      protocol_.world_.Fail(fmt::format("OnTimeout for {}", CloseReasonName(reason)));
+    }
+    const TimePoint now = connection.worker().now();
+    const bool late = now > deadline + protocol_.tolerance_.count() && !record_.was_held_back;
+    if (now < deadline || late) {
+      protocol_.world_.Fail(
+          fmt::format("{} came {} ns after its deadline", CloseReasonName(reason), now - deadline));
+    }
+  }
+
+  void Handle(Connection& connection, Command command, std::string_view body) {
+    switch (command) {
+      case Command::kAbort:
+        return connection.Abort(CloseReason::kLocal);
+      case Command::kThrow:
+        throw std::runtime_error("asked to throw");
+      case Command::kLarge: {
+        auto pattern = std::make_shared<const std::string>(Pattern(CountIn(body)));
+        Output(connection, Answer(command, *pattern).substr(0, 5));
+        if (connection.open()) Note(connection, connection.SendShared(*pattern, pattern));
+        return;
+      }
+      case Command::kFile:
+        return AnswerFromFile(connection, CountIn(body));
+      default:
+        Output(connection, Answer(command, body));
+    }
+    if (command == Command::kClose) {
+      connection.CloseAfterFlush(CloseReason::kLocal, Linger::kNo);
+    } else if (command == Command::kCloseLinger) {
+      connection.CloseAfterFlush(CloseReason::kLocal, Linger::kYes);
+    } else if (command == Command::kPause) {
+      Pause(connection);
+    } else if (command == Command::kReplace) {
+      replaced_ = true;
+      connection.ReplaceSession(std::make_unique<EchoSession>(protocol_, record_));
+    }
+  }
+
+  void AnswerFromFile(Connection& connection, uint32_t bytes) {
+    const std::string pattern = Pattern(bytes);
+    const int fd = memfd_create("simulation", MFD_CLOEXEC);
+    Expect(fd >= 0 && write(fd, pattern.data(), bytes) == static_cast<ssize_t>(bytes), "memfd");
+    Output(connection, Answer(Command::kFile, pattern).substr(0, 5));
+    if (!connection.open()) {
+      close(fd);
+      return;
+    }
+    Note(connection, connection.SendFile(fd, 0, bytes));
+  }
+
+  void Output(Connection& connection, std::string_view bytes) {
+    if (protocol_.world_.random.Chance(0.5)) return Note(connection, connection.Send(bytes));
+    char* room = connection.ReserveOutput(bytes.size() + 10);
+    if (room == nullptr) return Note(connection, SendResult::kFull);
+    std::memcpy(room, bytes.data(), bytes.size());
+    connection.CommitOutput(bytes.size());
+  }
+
+  void Note(Connection& connection, SendResult result) {
+    const StreamOptions& options = connection.options();
+    Expect(connection.output_bytes() <= options.send_queue_bytes_max,
+           "the queue exceeds its bound");
+    if (result != SendResult::kFull) return;
+    record_.refused_output = true;
+    connection.Abort(CloseReason::kSendQueueFull);
+  }
+
+  void Pause(Connection& connection) {
+    connection.PauseReceive();
+    Worker& worker = connection.worker();
+    const Duration while_ = std::chrono::microseconds(protocol_.world_.random.Below(20'000));
+    worker.AddTimer(while_, Duration::zero(), [&worker, id = connection.id()] {
+      if (Connection* found = worker.Find(id)) found->ResumeReceive();
+    });
+  }
+
+  EchoProtocol& protocol_;
+  ConnectionRecord& record_;
+  bool replaced_ = false;
+};
+
+std::unique_ptr<Session> EchoProtocol::NewSession(Connection& connection) {
+  if (next_record_ == records_.size()) world_.Fail("a connection that no peer made");
+  ConnectionRecord& record = *records_[next_record_++];
+  record.opened = true;
+  record.connection_id = connection.id();
+  record.opened_at = connection.worker().now();
+  if (record.new_session_throws) throw std::runtime_error("no session for this one");
+  return std::make_unique<EchoSession>(*this, record);
+}
+
+}  // namespace ringmaster::simulation

@@ -1,0 +1,189 @@
+#include "tests/engine/simulation/episode.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "fmt/format.h"
+
+namespace ringmaster::simulation {
+
+namespace {
+constexpr uint64_t kTurnsPerConnectionMax = 100'000;
+}
+
+Episode::Episode(uint64_t seed, uint32_t connection_count)
+    : world_(seed, Faults::Some()),
+      protocol_(world_),
+      engine_(world_, protocol_, DrawOptions()),
+      peers_to_come_(connection_count) {
+  engine_.ring().set_turn_hook([this] { CheckTurn(); });
+  ScheduleArrivals(connection_count);
+  stops_midway_ = world_.random.Chance(0.2);
+  if (stops_midway_) {
+    world_.After(std::chrono::microseconds(world_.random.Below(connection_count * 1000)),
+                 [this] { Stop(); });
+  }
+}
+
+SimulatedEngine::Options Episode::DrawOptions() {
+  Random& random = world_.random;
+  // Some episodes are calm, some have one kind of trouble drawn much more often.
+  if (random.Chance(0.1)) world_.faults = Faults::None();
+  if (random.Chance(0.1)) world_.faults.late = 0.5;
+  if (random.Chance(0.1)) world_.faults.receive_starved = 0.3;
+  if (random.Chance(0.1)) world_.faults.send_short = 0.5;
+  if (random.Chance(0.1)) world_.faults.update_already = 0.5;
+  if (random.Chance(0.1)) world_.faults.cancel_already = 0.7;
+
+  SimulatedEngine::Options options;
+  options.ring.buffer_count = static_cast<uint32_t>(random.Between(1, 16));
+  options.ring.buffer_bytes = static_cast<uint32_t>(random.Between(4, 128) * 8);
+  if (random.Chance(0.2)) options.ring.descriptors_max = random.Between(5, 30);
+  if (random.Chance(0.2)) options.connections_max = static_cast<uint32_t>(random.Between(3, 30));
+  options.stop_timeout = std::chrono::seconds(2);
+  Timeouts& timeouts = options.stream.timeouts;
+  timeouts.handshake = std::chrono::milliseconds(150);
+  timeouts.message = std::chrono::milliseconds(200);
+  timeouts.read = std::chrono::milliseconds(300);
+  timeouts.write = std::chrono::milliseconds(250);
+  timeouts.close = std::chrono::milliseconds(100);
+  options.stream.send_queue_bytes_max = 256 * 1024;
+  options.stream.send_queue_bytes_high = random.Between(1, 32) * 1024;
+  options.stream.send_queue_bytes_low = options.stream.send_queue_bytes_high / 4;
+  receive_slack_bytes_ = size_t{options.ring.buffer_count} * options.ring.buffer_bytes;
+  return options;
+}
+
+void Episode::ScheduleArrivals(uint32_t connection_count) {
+  const uint64_t spread = world_.random.Chance(0.3) ? 10 : 1000;
+  for (uint32_t i = 0; i < connection_count; ++i) {
+    world_.After(std::chrono::microseconds(world_.random.Below(connection_count * spread)),
+                 [this] { Connect(); });
+  }
+}
+
+void Episode::Connect() {
+  --peers_to_come_;
+  PeerPlan plan = DrawPlan(world_.random);
+  auto record = std::make_unique<ConnectionRecord>();
+  record->new_session_throws = world_.random.Chance(0.01);
+  record->callbacks_throw = world_.random.Chance(0.03);
+  // What waits for a slow reader is not idle, so the read deadline comes late.
+  record->was_held_back = plan.kind == PeerPlan::Kind::kSlow;
+  // The accept may complete within ConnectPeer, but its completion is read later.
+  std::shared_ptr<SimulatedStream> stream = engine_.ConnectPeer(plan.room);
+  if (stream == nullptr) {
+    if (!stop_posted_) world_.Fail("the backlog is full");
+    return OnPeerDone();
+  }
+  const bool tolerant = record->callbacks_throw;
+  protocol_.records().push_back(std::move(record));
+  ++peers_busy_;
+  peers_.push_back(
+      std::make_unique<ScriptedPeer>(world_, std::move(plan), std::move(stream), [this] {
+        --peers_busy_;
+        OnPeerDone();
+      }));
+  if (tolerant) peers_.back()->TolerateGoodbye();
+}
+
+void Episode::OnPeerDone() {
+  if (peers_to_come_ == 0 && peers_busy_ == 0) Stop();
+}
+
+void Episode::Stop() {
+  if (stop_posted_) return;
+  stop_posted_ = true;
+  // From here on the kernel behaves, and everything has to come to its end.
+  world_.faults = Faults::None();
+  engine_.PostStop();
+}
+
+void Episode::CheckTurn() {
+  ++turns_;
+  if (turns_ % 8 != 0) return;
+  uint32_t open = 0;
+  const StreamOptions& options = engine_.stream_options();
+  for (const auto& record : protocol_.records()) {
+    if (!record->opened || record->closed_count > 0) continue;
+    ++open;
+    const Connection* connection = engine_.worker().Find(record->connection_id);
+    if (connection == nullptr || !connection->open()) continue;
+    // What was received and not consumed: an item, and what was in flight when input was held back.
+    const size_t kept = connection->bytes_received() - record->consumed_bytes;
+    if (kept > 61'000 + 3 * receive_slack_bytes_ + 40'000) {
+      world_.Fail(fmt::format("{} bytes of input are kept for one connection", kept));
+    }
+    if (connection->output_bytes() > options.send_queue_bytes_max) {
+      world_.Fail("the output queue exceeds its bound");
+    }
+  }
+  static_cast<void>(open);
+}
+
+void Episode::Run(Tally& tally) {
+  const uint32_t connection_count = peers_to_come_;
+  engine_.RunUntilStopped(uint64_t{connection_count} * kTurnsPerConnectionMax);
+  engine_.ExpectNothingLeft();
+  for (size_t i = 0; i < peers_.size(); ++i) {
+    CheckConnection(*peers_[i], *protocol_.records()[i]);
+    tally.complete += peers_[i]->saw_all_answers();
+  }
+  CheckCounters();
+
+  const WorkerCounters& counters = engine_.counters();
+  ++tally.episodes;
+  tally.connections += counters.connections_accepted.Get();
+  tally.stopped_midway += stops_midway_;
+  tally.turns += turns_;
+  for (int i = 0; i < kCloseReasonCount; ++i) {
+    tally.by_reason[i] += counters.closed_by_reason[i].Get();
+  }
+  tally.accept_paused += counters.accept_paused_descriptors.Get();
+  tally.accept_held += counters.accept_held_limit.Get();
+  tally.receive_starved += counters.receive_starved.Get();
+  tally.receive_paused += counters.receive_paused.Get();
+  tally.send_stuck += counters.send_stuck.Get();
+  tally.deadline_rearmed += counters.deadline_rearmed.Get();
+}
+
+void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& record) {
+  const auto fail = [&](std::string_view what) {
+    world_.Fail(fmt::format("connection {:#x}, peer of kind {}, closed for {}: {}",
+                            record.connection_id, static_cast<int>(peer.plan().kind),
+                            CloseReasonName(record.close_reason), what));
+  };
+  if (!record.opened) {
+    if (!stops_midway_) fail("was never accepted");
+    return;
+  }
+  if (record.sessions_alive != 0) fail("a session was never destroyed");
+  if (record.new_session_throws) return;
+  if (record.closed_count != 1) fail("OnClosed was not called exactly once");
+  if (stops_midway_ || record.callback_threw || record.refused_output) return;
+
+  const PeerPlan& plan = peer.plan();
+  if (plan.expected_reason != CloseReason::kNone && plan.expected_reason != record.close_reason) {
+    fail(fmt::format("should have closed for {}", CloseReasonName(plan.expected_reason)));
+  }
+  const bool reads_all = plan.kind == PeerPlan::Kind::kPolite || plan.kind == PeerPlan::Kind::kSlow;
+  if (reads_all && !plan.answers_may_be_lost) {
+    if (!peer.saw_all_answers()) fail("answers are missing");
+    if (!peer.saw_end()) fail("the connection was reset, not closed");
+    if (!plan.server_closes && record.unconsumed_at_end != 0) fail("whole requests were left over");
+  }
+}
+
+void Episode::CheckCounters() {
+  const WorkerCounters& counters = engine_.counters();
+  uint64_t opened = 0;
+  for (const auto& record : protocol_.records()) opened += record->opened;
+  if (counters.connections_accepted.Get() != opened ||
+      counters.connections_closed.Get() != opened) {
+    world_.Fail(fmt::format("{} connections opened, {} counted as accepted, {} as closed", opened,
+                            counters.connections_accepted.Get(),
+                            counters.connections_closed.Get()));
+  }
+}
+
+}  // namespace ringmaster::simulation

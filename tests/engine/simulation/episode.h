@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "tests/engine/simulation/echo_protocol.h"
+#include "tests/engine/simulation/scripted_peer.h"
+#include "tests/engine/simulation/simulated_engine.h"
+#include "tests/engine/simulation/world.h"
+
+namespace ringmaster::simulation {
+
+// What an episode brought about, for the summary: a simulation that no longer reaches a state is
+// noticed.
+struct Tally {
+  uint64_t connections = 0;
+  uint64_t episodes = 0;
+  uint64_t stopped_midway = 0;
+  uint64_t turns = 0;
+  uint64_t complete = 0;
+  uint64_t by_reason[kCloseReasonCount] = {};
+  uint64_t accept_paused = 0;
+  uint64_t accept_held = 0;
+  uint64_t receive_starved = 0;
+  uint64_t receive_paused = 0;
+  uint64_t send_stuck = 0;
+  uint64_t deadline_rearmed = 0;
+};
+
+// One worker's life under one seed: peers connect, do what they were drawn to do, the worker stops.
+// Fails the simulation (World::Fail) at the first broken promise.
+class Episode {
+ public:
+  Episode(uint64_t seed, uint32_t connection_count);
+  void Run(Tally& tally);
+
+ private:
+  SimulatedEngine::Options DrawOptions();
+  void ScheduleArrivals(uint32_t connection_count);
+  void Connect();
+  void Stop();
+  void OnPeerDone();
+  void CheckTurn();
+  void CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& record);
+  void CheckCounters();
+
+  World world_;
+  EchoProtocol protocol_;
+  size_t receive_slack_bytes_ = 0;
+  SimulatedEngine engine_;
+  std::vector<std::unique_ptr<ScriptedPeer>> peers_;
+  // peers_[i] and protocol_.records()[i] are the two ends of one connection.
+  uint32_t peers_to_come_;
+  uint32_t peers_busy_ = 0;
+  uint64_t turns_ = 0;
+  bool stops_midway_ = false;
+  bool stop_posted_ = false;
+};
+
+}  // namespace ringmaster::simulation

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "engine/server.h"
+#include "engine/stats/counters.h"
+#include "engine/worker/worker.h"
+#include "tests/engine/simulation/simulated_ring.h"
+#include "tests/engine/simulation/world.h"
+
+namespace ringmaster::simulation {
+
+// The real worker with one listener, on a simulated ring.
+//
+//   World world(seed);
+//   SimulatedEngine engine(world, protocol, {});
+//   auto peer = engine.ConnectPeer();
+//   engine.RunFor(std::chrono::seconds(1));
+class SimulatedEngine {
+ public:
+  struct Options {
+    SimulatedRing::Options ring;
+    StreamOptions stream;
+    uint32_t connections_max = 1000;
+    size_t backlog = 1000;
+    Duration stop_timeout = std::chrono::seconds(30);
+  };
+
+  SimulatedEngine(World& world, Protocol& protocol, const Options& options);
+
+  Worker& worker() { return *worker_; }
+  SimulatedRing& ring() { return *ring_; }
+  WorkerCounters& counters() { return counters_; }
+  const StreamOptions& stream_options() const { return server_.listeners()[0]->stream; }
+  int listener() const { return listener_; }
+
+  std::shared_ptr<SimulatedStream> ConnectPeer(const SimulatedStream::Room& room = {}) {
+    return ring_->ConnectPeer(listener_, room);
+  }
+
+  // Turns of the loop until that much time has passed, or the worker has stopped.
+  void RunFor(Duration duration);
+  // Asks the worker to stop, from outside as its master would.
+  void PostStop() {
+    worker_->Post([this] { worker_->Stop(); });
+  }
+  // Turns until the worker has stopped. Fails the simulation when that takes more than `turns_max`.
+  void RunUntilStopped(uint64_t turns_max);
+  // Stops and fails the simulation unless everything has come home.
+  void ExpectNothingLeft();
+
+ private:
+  World& world_;
+  Server server_;
+  std::unique_ptr<WorkerCounters> counters_storage_;
+  WorkerCounters& counters_;
+  SimulatedRing* ring_ = nullptr;  // the worker's
+  int listener_ = -1;
+  std::unique_ptr<Worker> worker_;
+  bool stopped_ = false;
+};
+
+}  // namespace ringmaster::simulation
