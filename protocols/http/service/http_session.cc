@@ -58,7 +58,7 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
   if (entry != nullptr && entry->upgrade != nullptr && (route == nullptr || head.Find("upgrade"))) {
     return Upgrade(connection, head, *entry);
   }
-  if (route == nullptr) return AnswerUnrouted(connection, head, entry, input);
+  if (route == nullptr) return AnswerUnrouted(connection, head, entry, path, input);
   bytes_behind_ = input.size() > head.head_bytes;
   if (head.body_framing != BodyFraming::kNone || route->streaming_handler != nullptr ||
       route->options.body_required) [[unlikely]] {
@@ -153,7 +153,8 @@ void HttpSession::AfterHandler(Connection& connection, Response& response) {
 }
 
 size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& head,
-                                   PathEntry* entry, std::string_view input) {
+                                   PathEntry* entry, std::string_view path,
+                                   std::string_view input) {
   const size_t behind = input.size() - head.head_bytes;
   const bool whole =
       head.body_framing == BodyFraming::kNone ||
@@ -162,7 +163,7 @@ size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& he
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
   Request request = NewRequest(connection, head);
-  if (entry == nullptr && !scratch.path.empty()) request.path_ = head.path;
+  request.path_ = path;
   // Content that nobody asked for and that is not here yet is not waited for.
   exchange.close = exchange.close || !whole || request.method_ == Method::kConnect;
   bytes_behind_ = behind > 0;

@@ -159,9 +159,10 @@ void HttpSession::FinishBody(Connection& connection) {
   const std::unique_ptr<BodyProgress> body = std::move(body_);
   if (!body->streaming) {
     DispatchCollected(connection, *body);
-  } else if (body->stream.on_end != nullptr) {
-    body->stream.on_end(body->decoder.trailers());
+    return;
   }
+  if (body->stream.on_end != nullptr) body->stream.on_end(body->decoder.trailers());
+  CloseIfIdle(connection);
 }
 
 void HttpSession::DispatchCollected(Connection& connection, BodyProgress& body) {
