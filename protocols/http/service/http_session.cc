@@ -10,6 +10,9 @@
 
 namespace ringmaster::http {
 
+// One per connection, idle ones included.
+static_assert(sizeof(HttpSession) <= 128);
+
 HttpSession::HttpSession(Service& service, Connection& connection)
     : service_(&service), default_options_(&connection.options()) {}
 

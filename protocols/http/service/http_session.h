@@ -21,10 +21,9 @@ class Service;
 // there is one per connection: what is needed only for the length of a call is the Service's
 // scratch, and what few requests need (a pipeline, content on its way) is allocated for them alone.
 //
-//   OnInput ─ ReadRequest ─ Dispatch ─ handler ─ Response ─ Reserve/Commit ─▶ connection   (whole
-//   request)
-//        └─ ReadBody: content in pieces                └─ Hold: Pipeline ─ Advance ─▶ ... (answered
-//        later)
+//   OnInput ─ ReadRequest ─ Dispatch ─ handler ─ Response ─ Reserve/Commit ─▶ connection
+//        │                                └ answered later: Hold ─ Pipeline ─ Advance ─▶ connection
+//        └─ ReadBody: content in pieces
 class HttpSession final : public Session {
  public:
   HttpSession(Service& service, Connection& connection);

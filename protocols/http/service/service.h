@@ -46,7 +46,7 @@ struct StaticOptions {
 //     response.Json(UserAsJson(request.param("id")));
 //   });
 //   web.Static("/static", "/var/www");
-//   server.Listen("127.0.0.1:8080", web);
+//   server.Listen("127.0.0.1:8080", web);  // a ServerDefinition
 //
 // Patterns: see Router. Adding a route that cannot work returns kInvalidArgument; one that exists
 // is replaced. HEAD is answered by GET's handler, OPTIONS by the list of methods, unless they have
