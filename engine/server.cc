@@ -20,4 +20,12 @@ void ServerDefinition::Listen(ListenerDefinition listener) {
   listeners_.push_back(std::make_unique<ListenerDefinition>(std::move(listener)));
 }
 
+absl::Status ServerDefinition::Validate() const {
+  if (!error_.ok()) return error_;
+  for (const auto& validator : validators) {
+    if (absl::Status status = validator(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace ringmaster

@@ -115,8 +115,9 @@ void Connection::OfferRemainder() {
 }
 
 void Connection::DeliverInputEnd() {
-  // A session that is held back gets its remaining bytes first (see Worker::OfferRemainders).
-  if (!receiving() || input_end_told_) return;
+  // A session that is or was held back gets its remaining bytes first (see
+  // Worker::OfferRemainders).
+  if (!receiving() || offer_scheduled_ || input_end_told_) return;
   input_end_told_ = true;
   const size_t unconsumed = remainder_ == nullptr ? 0 : remainder_->span().size();
   Guard([&] { session_->OnInputEnd(*this, unconsumed); });

@@ -40,6 +40,8 @@ class Master {
   enum class StopStage { kNone, kGraceful, kNow, kKilled };
 
   absl::Status Open();
+  // Removes every trace, so that whoever hears of the failure may start again at once.
+  absl::Status GiveUp(absl::Status reason);
   absl::Status StartWorkers();
   absl::Status Loop();
   void Wait();
@@ -63,8 +65,8 @@ class Master {
   std::optional<StartReport> report_;
 
   // In this order: the last destroyed is the lock, so whoever gets it finds no trace of us.
-  PidFile pid_file_;
-  ControlServer control_;
+  std::optional<PidFile> pid_file_;
+  std::optional<ControlServer> control_;
   SignalQueue signals_;
   WorkerProgram program_;
   UniqueFd configuration_;
@@ -73,6 +75,8 @@ class Master {
   std::vector<WorkerSlot> slots_;
   uint64_t descriptor_limit_ = 0;
 
+  // In the foreground of a terminal: when it is closed, the server ends as other programs do.
+  const bool on_terminal_;
   bool all_ready_ = false;
   absl::Status start_failure_;
   StopStage stop_stage_ = StopStage::kNone;

@@ -16,7 +16,7 @@ namespace ringmaster {
 namespace {
 
 int Fail(uint32_t index, std::string_view reason) {
-  fmt::print(stderr, "error: worker {}: {}\n", index, reason);
+  std::fputs(fmt::format("error: worker {}: {}\n", index, reason).c_str(), stderr);
   return 1;
 }
 

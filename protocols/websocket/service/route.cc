@@ -84,9 +84,10 @@ void RouteBase::Open(Connection& connection, const http::RequestHead& head,
   WorkerCounters& counters = connection.worker().counters();
   counters.protocol[WebSocketCounters::Get().accepted].Add();
   counters.protocol[WebSocketCounters::Get().open].Add();
-  if (stream) connection.SetOptions(*stream);
-  connection.ClearWait();
   connection.EnableIdleProbe();
+  connection.ClearWait();
+  // Also without options of our own: it moves the armed deadline to the first probe.
+  connection.SetOptions(stream ? *stream : connection.options());
   opening_ = &head;
   const absl::Cleanup closed = [this] { opening_ = nullptr; };
   opened.InvokeOpen();
