@@ -131,6 +131,8 @@ void Connection::PauseReceive() {
 void Connection::ResumeReceive() {
   if (!receive_paused_) return;
   receive_paused_ = false;
+  // While it was paused the peer waited for us: its idle time begins now.
+  last_activity_ = worker_->now();
   if (receiving()) worker_->ScheduleOffer(*this);
   UpdateReceiving();
 }

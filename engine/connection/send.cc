@@ -115,6 +115,7 @@ void Connection::SubmitFront(bool stuck) {
     return;
   }
   send_in_flight_ = true;
+  send_stuck_ = stuck;
   ++in_flight_;
   const UserData tag = Tag(kOperationSend);
   if (stuck) {
@@ -144,6 +145,8 @@ void Connection::OnSend(int32_t result) {
     queue_->Consume(sent);
     bytes_sent_ += sent;
     worker_->counters().bytes_sent.Add(sent);
+    // The peer made room, so it is there: whoever takes a long answer slowly is not idle.
+    if (send_stuck_) last_activity_ = worker_->now();
     if (!queue_->empty()) SubmitFront(/*stuck=*/was_short);
     OnOutputMoved();
   } else if (result == -EAGAIN || result == -EINTR || result == -ENOBUFS || result == -ENOMEM) {
@@ -178,6 +181,8 @@ void Connection::OnOutputMoved() {
   const size_t pending = output_bytes();
   if (output_paused_ && pending <= options_->send_queue_bytes_low) {
     output_paused_ = false;
+    // Nothing was taken from the peer meanwhile: its idle time begins now.
+    last_activity_ = worker_->now();
     if (receiving()) worker_->ScheduleOffer(*this);
   } else if (output_paused_ && receive_armed_) {
     worker_->counters().receive_paused.Add();
