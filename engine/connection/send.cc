@@ -91,7 +91,12 @@ size_t Connection::output_bytes() const { return queue_ == nullptr ? 0 : queue_-
 void Connection::FlushOutput() {
   flush_scheduled_ = false;
   if (state_ != State::kOpen && state_ != State::kFlushing) return;
-  if (send_in_flight_ || file_read_in_flight_) return;
+  if (send_in_flight_ || file_read_in_flight_) {
+    // Behind a stuck send nothing may move for a long time, while a peer that only sends could make
+    // us keep its input without a bound.
+    if (send_in_flight_ && send_stuck_) UpdateReceiving();
+    return;
+  }
   if (queue_ != nullptr) {
     queue_->Consume(0);  // drops what was reserved and then left empty
     if (!queue_->empty()) {
@@ -184,8 +189,6 @@ void Connection::OnOutputMoved() {
     // Nothing was taken from the peer meanwhile: its idle time begins now.
     last_activity_ = worker_->now();
     if (receiving()) worker_->ScheduleOffer(*this);
-  } else if (output_paused_ && receive_armed_) {
-    worker_->counters().receive_paused.Add();
   }
   if (state_ == State::kOpen) {
     UpdateReceiving();
