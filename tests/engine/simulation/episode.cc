@@ -168,7 +168,10 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
   }
   const bool reads_all = plan.kind == PeerPlan::Kind::kPolite || plan.kind == PeerPlan::Kind::kSlow;
   if (reads_all && !plan.answers_may_be_lost) {
-    if (!peer.saw_all_answers()) fail("answers are missing");
+    if (!peer.saw_all_answers()) {
+      fail(fmt::format("answers are missing; at the end of input {} bytes were unconsumed",
+                       record.unconsumed_at_end));
+    }
     if (!peer.saw_end()) fail("the connection was reset, not closed");
     if (!plan.server_closes && record.unconsumed_at_end != 0) fail("whole requests were left over");
   }
