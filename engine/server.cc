@@ -4,7 +4,7 @@
 
 namespace ringmaster {
 
-absl::Status Server::Listen(std::string_view address, Protocol& protocol,
+absl::Status ServerDefinition::Listen(std::string_view address, Protocol& protocol,
                             const StreamOptions& stream) {
   absl::StatusOr<Address> parsed = Address::Parse(address);
   if (!parsed.ok()) return parsed.status();
@@ -16,8 +16,16 @@ absl::Status Server::Listen(std::string_view address, Protocol& protocol,
   return absl::OkStatus();
 }
 
-void Server::Listen(ListenerDefinition listener) {
+void ServerDefinition::Listen(ListenerDefinition listener) {
   listeners_.push_back(std::make_unique<ListenerDefinition>(std::move(listener)));
+}
+
+absl::Status ServerDefinition::Validate() const {
+  if (!error_.ok()) return error_;
+  for (const auto& validator : validators) {
+    if (absl::Status status = validator(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace ringmaster

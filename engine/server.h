@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -57,11 +58,11 @@ struct ListenerDefinition {
 // What a server is: listeners, the protocols they speak, options, hooks. The same definition is built by
 // the master (which opens the sockets) and by every worker (which serves them).
 //
-//   Server server;
+//   ServerDefinition server;
 //   LineProtocol line(...);
 //   server.Listen("127.0.0.1:7000", line);
 //   return Main(server, argc, argv);
-class Server {
+class ServerDefinition {
  public:
   ServerOptions options;
   // In the worker, before its first accept. A non-ok status stops the start.
@@ -75,7 +76,21 @@ class Server {
 
   const std::vector<std::unique_ptr<ListenerDefinition>>& listeners() const { return listeners_; }
 
+  // The first thing that was wrong while the server was defined; Main refuses to start with it. So that a
+  // definition reads as a list and not as a chain of checks.
+  const absl::Status& error() const { return error_; }
+  void RecordError(absl::Status status) {
+    if (error_.ok()) error_ = std::move(status);
+  }
+  // Asked once the definition is complete, by `check`, by the master before anything is opened, and by
+  // every worker.
+  std::vector<std::function<absl::Status()>> validators;
+
+  // error(), then every validator.
+  absl::Status Validate() const;
+
  private:
+  absl::Status error_;
   std::vector<std::unique_ptr<ListenerDefinition>> listeners_;
 };
 

@@ -37,8 +37,9 @@ def ringmaster_config(port, directory):
         'logging': {'level': 'warn', 'access_log': 'off'},
         'listeners': [{'address': f'127.0.0.1:{port}'}],
         'routes': [
-            {'path': '/hello', 'type': 'text', 'body': 'Hello, World!'},
-            {'path': '/ws', 'type': 'websocket-echo', 'message_bytes_max': '64MiB'},
+            {'path': '/hello', 'type': 'text', 'content_type': 'text/plain',
+             'body': 'Hello, World!'},
+            {'path': '/ws', 'type': 'websocket-echo', 'limits': {'message_bytes_max': '16MiB'}},
         ],
     }
 

@@ -4,10 +4,12 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -38,6 +40,24 @@ std::optional<spdlog::level::level_enum> ParseLevel(std::string_view name) {
     if (level.name == name) return level.level;
   }
   return std::nullopt;
+}
+
+spdlog::level::level_enum ToSpdlog(Level level) {
+  switch (level) {
+    case Level::kTrace:
+      return spdlog::level::trace;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarning:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
+    case Level::kCritical:
+      return spdlog::level::critical;
+  }
+  return spdlog::level::info;
 }
 
 std::string_view NameOf(spdlog::level::level_enum wanted) {
@@ -136,6 +156,16 @@ absl::Status Setup(const std::string& level, const std::string& format, const st
   return absl::OkStatus();
 }
 
-spdlog::logger& Get() { return *Instance(); }
+Logger& Get() {
+  static Logger logger;
+  return logger;
+}
+
+bool Logger::Enabled(Level level) const { return Instance()->should_log(ToSpdlog(level)); }
+
+void Logger::Write(Level level, fmt::string_view format, fmt::format_args arguments) {
+  const std::string message = fmt::vformat(format, arguments);
+  Instance()->log(ToSpdlog(level), spdlog::string_view_t(message));
+}
 
 }  // namespace ringmaster::log

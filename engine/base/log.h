@@ -1,23 +1,52 @@
 #pragma once
 
-#include <memory>
+#include <fmt/core.h>
+
 #include <string>
 
 #include "absl/status/status.h"
-#include <spdlog/spdlog.h>
 
-namespace ringmaster {
+namespace ringmaster::log {
 
-// The process's logger: spdlog, set up once by Main from ServerOptions. Text lines for people, JSON lines
-// for machines. Hot paths do not log; anything a stranger can trigger is logged at a bounded rate.
+enum class Level : uint8_t { kTrace, kDebug, kInfo, kWarning, kError, kCritical };
+
+// The process's logger: spdlog behind a narrow front (its headers cost seconds in every file that
+// includes them), set up once by Main from ServerOptions. Text lines for people, JSON lines for
+// machines. Nothing is formatted below the level in force. Hot paths do not log; anything a
+// stranger can trigger is logged at a bounded rate.
 //
 //   log::Get().info("worker {} ready", index);
-//
-// Errors of Setup: kInvalidArgument (level, format), kPermissionDenied/kUnavailable (file).
-namespace log {
+class Logger {
+ public:
+  template <typename... Arguments>
+  void debug(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    if (Enabled(Level::kDebug)) Write(Level::kDebug, format, fmt::make_format_args(arguments...));
+  }
+  template <typename... Arguments>
+  void info(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    if (Enabled(Level::kInfo)) Write(Level::kInfo, format, fmt::make_format_args(arguments...));
+  }
+  template <typename... Arguments>
+  void warn(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    if (Enabled(Level::kWarning)) {
+      Write(Level::kWarning, format, fmt::make_format_args(arguments...));
+    }
+  }
+  template <typename... Arguments>
+  void error(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    if (Enabled(Level::kError)) Write(Level::kError, format, fmt::make_format_args(arguments...));
+  }
+
+  bool Enabled(Level level) const;
+
+ private:
+  void Write(Level level, fmt::string_view format, fmt::format_args arguments);
+};
+
+// Errors: kInvalidArgument (level, format), kPermissionDenied, kNotFound, ... (file).
 absl::Status Setup(const std::string& level, const std::string& format, const std::string& file,
                    const std::string& process);
-spdlog::logger& Get();
-}  // namespace log
 
-}  // namespace ringmaster
+Logger& Get();
+
+}  // namespace ringmaster::log

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <string>
 
 namespace ringmaster::config {
@@ -34,6 +36,19 @@ size_t Utf8SequenceBytes(std::string_view text) {
     return code >= 0x10000 && code <= 0x10ffff ? 4 : 0;
   }
   return 0;
+}
+
+// simdjson takes integers of 64 bits, signed or not, and other numbers that a double holds (a tiny
+// one may round to zero). `number` follows the grammar.
+bool IsRepresentable(const std::string& number) {
+  if (number.find_first_of(".eE") != std::string::npos) {
+    return std::isfinite(std::strtod(number.c_str(), nullptr));
+  }
+  const char* const end = number.data() + number.size();
+  int64_t negative = 0;
+  uint64_t positive = 0;
+  return std::from_chars(number.data(), end, positive).ec == std::errc() ||
+         std::from_chars(number.data(), end, negative).ec == std::errc();
 }
 
 // A recursive descent over RFC 8259 that stops at the first fault. Each function returns false once
@@ -205,12 +220,7 @@ class SyntaxScanner {
         (IsDigit(text_[offset_]) || IsLetter(text_[offset_]) || text_[offset_] == '.')) {
       return FailNumber(begin);
     }
-    double value = 0;
-    const auto [end, error] = std::from_chars(text_.data() + begin, text_.data() + offset_, value);
-    // simdjson takes integers of up to 64 bits and no number beyond a double.
-    const bool integer =
-        text_.substr(begin, offset_ - begin).find_first_of(".eE") == std::string_view::npos;
-    if (error != std::errc() || (integer && (value < -0x1p63 || value >= 0x1p64))) {
+    if (!IsRepresentable(std::string(text_.substr(begin, offset_ - begin)))) {
       offset_ = begin;
       return Fail("a number too large to be represented");
     }

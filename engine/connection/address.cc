@@ -64,6 +64,9 @@ absl::StatusOr<Address> Address::Parse(std::string_view text) {
   if (colon == std::string_view::npos) return Refuse(text, "the port is missing");
   std::string_view host = text.substr(0, colon);
   const std::string_view port_text = text.substr(colon + 1);
+  if (text.front() == '[' && (host.empty() || host.back() != ']')) {
+    return Refuse(text, "an IPv6 address ends with \"]\" and a port behind it");
+  }
   if (!host.empty() && host.front() != '[' && host.find(':') != std::string_view::npos) {
     return Refuse(text, "an IPv6 address stands in brackets, its port behind them");
   }
@@ -75,7 +78,6 @@ absl::StatusOr<Address> Address::Parse(std::string_view text) {
     return Refuse(text, fmt::format("the port is a number from 0 to 65535, got \"{}\"", port_text));
   }
   if (host.front() == '[') {
-    if (host.back() != ']') return Refuse(text, "the bracket is not closed before the port");
     const std::string inner(host.substr(1, host.size() - 2));
     auto* const ipv6 = reinterpret_cast<sockaddr_in6*>(&address.storage_);
     // inet_pton reads to the first NUL; one inside would hide the rest.

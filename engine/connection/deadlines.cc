@@ -52,10 +52,12 @@ void Connection::SetWait(Wait wait) {
 }
 
 void Connection::ClearWait() {
-  // The armed timeout stays: it fires early at most once and is then re-armed with the idle
-  // deadline.
+  if (wait_ == Wait::kNone) return;  // every whole message comes this way
   wait_ = Wait::kNone;
   item_deadline_ = kNever;
+  // Usually the idle deadline is farther: the armed timeout stays, fires early at most once and is
+  // then armed again with the time that is left.
+  PullInReadDeadline();
 }
 
 TimePoint Connection::ReadDeadline() const {

@@ -1,6 +1,5 @@
 #include "engine/process/cpu_affinity.h"
 
-#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -125,18 +124,6 @@ uint32_t DefaultWorkerCount(size_t allowed_cpus, std::optional<double> quota) {
   auto count = static_cast<double>(allowed_cpus);
   if (quota) count = std::min(count, std::ceil(*quota));
   return static_cast<uint32_t>(std::max(count, 1.0));
-}
-
-absl::Status PinToCpu(int cpu) {
-  cpu_set_t* set = CPU_ALLOC(cpu + 1);
-  const size_t bytes = CPU_ALLOC_SIZE(cpu + 1);
-  CPU_ZERO_S(bytes, set);
-  CPU_SET_S(cpu, bytes, set);
-  const int result = ::sched_setaffinity(0, bytes, set);
-  const int error = errno;
-  CPU_FREE(set);
-  if (result != 0) return absl::ErrnoToStatus(error, fmt::format("cannot pin to CPU {}", cpu));
-  return absl::OkStatus();
 }
 
 }  // namespace ringmaster

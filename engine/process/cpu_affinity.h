@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
-
 namespace ringmaster {
 
 // The CPUs this process may run on (sched_getaffinity), ascending.
@@ -29,7 +27,5 @@ std::optional<double> CpuQuota();
 // One worker per CPU, but no more than the quota pays for, rounded up: 1.5 CPUs are two workers. At
 // least one.
 uint32_t DefaultWorkerCount(size_t allowed_cpus, std::optional<double> quota);
-
-absl::Status PinToCpu(int cpu);
 
 }  // namespace ringmaster

@@ -89,7 +89,7 @@ bool HasFixedTcpPort(const ListenerDefinition& listener) {
   return !listener.address.is_unix() && listener.address.port() != 0;
 }
 
-absl::Status CheckAddresses(const Server& server) {
+absl::Status CheckAddresses(const ServerDefinition& server) {
   std::vector<std::string> seen;
   for (const auto& listener : server.listeners()) {
     std::string address = listener->address.ToString();
@@ -106,7 +106,7 @@ absl::Status CheckAddresses(const Server& server) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(const Server& server,
+absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(const ServerDefinition& server,
                                                                          uint32_t worker_count) {
   if (const absl::Status status = CheckAddresses(server); !status.ok()) return status;
   std::unique_ptr<ListeningSockets> sockets(new ListeningSockets());

@@ -23,14 +23,14 @@ namespace ringmaster {
 class ListeningSockets {
  public:
   // Opens all or none. Errors say which listener, and the remedy.
-  static absl::StatusOr<std::unique_ptr<ListeningSockets>> Open(const Server& server,
+  static absl::StatusOr<std::unique_ptr<ListeningSockets>> Open(const ServerDefinition& server,
                                                                 uint32_t worker_count);
   // Removes the files of unix sockets that are still ours.
   ~ListeningSockets();
   ListeningSockets(const ListeningSockets&) = delete;
   ListeningSockets& operator=(const ListeningSockets&) = delete;
 
-  // One descriptor per listener, in the order of Server::listeners().
+  // One descriptor per listener, in the order of ServerDefinition::listeners().
   std::vector<int> ForWorker(uint32_t worker) const;
   // Where each listener really listens: port 0 has become a port.
   const std::vector<std::string>& addresses() const { return addresses_; }

@@ -28,8 +28,14 @@ constexpr int kNotRunning =
     3;  // Linux Standard Base, "init script actions": program is not running
 constexpr Duration kAnswerTimeout = std::chrono::seconds(5);
 
+// Not fmt::print: it throws where the stream's other end is gone.
+template <typename... Arguments>
+void Say(std::FILE* stream, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  std::fputs(fmt::format(format, std::forward<Arguments>(arguments)...).c_str(), stream);
+}
+
 int Fail(std::string_view reason, int exit_status = kFailed) {
-  fmt::print(stderr, "error: {}\n", reason);
+  Say(stderr, "error: {}\n", reason);
   return exit_status;
 }
 
@@ -42,8 +48,8 @@ std::string_view ProgramName(const char* path) {
 
 int PrintHelp(std::string_view program, const ProgramInfo& info) {
   const std::string argument = info.argument.empty() ? "" : fmt::format(" [{}]", info.argument);
-  if (!info.description.empty()) fmt::print("{}\n\n", info.description);
-  fmt::print(
+  if (!info.description.empty()) Say(stdout, "{}\n\n", info.description);
+  Say(stdout,
       "usage: {} COMMAND [OPTIONS]{}\n\n"
       "  start            run the server in the foreground; Ctrl-C stops it\n"
       "  start -d         run it as a daemon; returns when it is ready (--daemon)\n"
@@ -56,14 +62,15 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "Signals to the master: SIGTERM and SIGQUIT stop gracefully; SIGINT too, a second one at "
       "once.\n",
       program, argument);
-  if (!info.help.empty()) fmt::print("\n{}\n", fmt::join(info.help, "\n"));
+  if (!info.help.empty()) Say(stdout, "\n{}\n", fmt::join(info.help, "\n"));
   return 0;
 }
 
-absl::Status Validate(const Server& server, const ProgramInfo& info) {
+absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
   if (info.validate) {
     if (absl::Status status = info.validate(); !status.ok()) return status;
   }
+  if (absl::Status status = server.Validate(); !status.ok()) return status;
   if (server.listeners().empty()) {
     return absl::InvalidArgumentError("the server has no listener: nobody could connect to it");
   }
@@ -75,15 +82,15 @@ absl::Status Validate(const Server& server, const ProgramInfo& info) {
   return log::Setup(options.log_level, options.log_format, "", "check");
 }
 
-int Check(const Server& server, const ProgramInfo& info) {
+int Check(const ServerDefinition& server, const ProgramInfo& info) {
   if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
-  fmt::print("{}: ok, {} listener{}\n",
-             info.configuration.empty() ? server.options.name : info.configuration,
-             server.listeners().size(), server.listeners().size() == 1 ? "" : "s");
+  Say(stdout, "{}: ok, {} listener{}\n",
+      info.configuration.empty() ? server.options.name : info.configuration,
+      server.listeners().size(), server.listeners().size() == 1 ? "" : "s");
   return 0;
 }
 
-int Start(Server& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
+int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
           std::vector<std::string> worker_arguments) {
   const ServerOptions& options = server.options;
   if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
@@ -126,11 +133,11 @@ absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid) {
   return std::chrono::seconds(seconds + 3);
 }
 
-int Stop(const Server& server, const RuntimePaths& paths, pid_t pid) {
+int Stop(const ServerDefinition& server, const RuntimePaths& paths, pid_t pid) {
   const absl::StatusOr<Duration> within = AskToStop(paths, pid);
   if (!within.ok()) return Fail(within.status());
   if (const absl::Status status = WaitForExit(pid, *within); !status.ok()) return Fail(status);
-  fmt::print("{} stopped (pid {})\n", server.options.name, pid);
+  Say(stdout, "{} stopped (pid {})\n", server.options.name, pid);
   return 0;
 }
 
@@ -142,7 +149,7 @@ int Status(const RuntimePaths& paths, bool json) {
   return 0;
 }
 
-int Control(const Server& server, const RuntimePaths& paths, const CommandLine& line) {
+int Control(const ServerDefinition& server, const RuntimePaths& paths, const CommandLine& line) {
   const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
   if (!holder.ok()) return Fail(holder.status());
   if (!holder->has_value()) {
@@ -154,7 +161,7 @@ int Control(const Server& server, const RuntimePaths& paths, const CommandLine& 
 
 }  // namespace
 
-int Main(Server& server, int argc, char** argv, const ProgramInfo& info) {
+int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& info) {
   const absl::StatusOr<const WorkerInheritance*> role = InheritedRole();
   if (!role.ok()) return Fail(role.status());
   if (*role != nullptr) return WorkerMain(server, **role);
@@ -163,14 +170,13 @@ int Main(Server& server, int argc, char** argv, const ProgramInfo& info) {
   const std::string_view program = ProgramName(argc > 0 ? argv[0] : nullptr);
   const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, !info.argument.empty());
   if (!line.ok()) {
-    fmt::print(stderr, "error: {}\nTry \"{} --help\".\n", std::string(line.status().message()),
-               program);
+    Say(stderr, "error: {}\nTry \"{} --help\".\n", std::string(line.status().message()), program);
     return kWrongUsage;
   }
   if (line->command == Command::kHelp) return PrintHelp(program, info);
   if (line->command == Command::kVersion) {
-    fmt::print("{} {}\n", server.options.name,
-               info.version.empty() ? "(no version)" : info.version);
+    Say(stdout, "{} {}\n", server.options.name,
+        info.version.empty() ? "(no version)" : info.version);
     return 0;
   }
   if (line->command == Command::kCheck) return Check(server, info);

@@ -18,6 +18,6 @@ namespace ringmaster {
 //
 // Workers are the same program started again: everything before Main runs in each of them too, so
 // the definition must come out the same (see LoadConfigurationText).
-int Main(Server& server, int argc, char** argv, const ProgramInfo& info = {});
+int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& info = {});
 
 }  // namespace ringmaster

@@ -19,36 +19,47 @@
 #include "engine/stats/shared_status.h"
 
 namespace ringmaster {
+namespace {
 
-Master::Master(const Server& server, const ProgramInfo& info, RuntimePaths paths,
+// Not fmt::print: it throws where the terminal is gone.
+void Say(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Master::Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
                std::vector<std::string> worker_arguments, std::optional<StartReport> report)
     : server_(server),
       info_(info),
       paths_(std::move(paths)),
       worker_arguments_(std::move(worker_arguments)),
-      report_(std::move(report)) {}
+      report_(std::move(report)),
+      on_terminal_(!report_ && ::isatty(STDIN_FILENO) == 1) {}
 
 absl::Status Master::Run() {
   absl::Status status = Open();
   if (status.ok()) status = StartWorkers();
-  if (!status.ok() && slots_.empty()) {
-    if (report_) report_->Failed(std::string(status.message()));
-    return status;
-  }
+  if (!status.ok() && slots_.empty()) return GiveUp(status);
   if (!status.ok()) FailStart(status);
   status = Loop();
-  if (!status.ok()) {
-    if (report_) report_->Failed(std::string(status.message()));
-    return status;
-  }
+  if (!status.ok()) return GiveUp(status);
   const std::string summary = StatusSummary(*SharedStatus::Get(), MonotonicNow());
   if (report_) {
     log::Get().info("stopped: {}", summary);
   } else {
-    fmt::print("{} stopped: {}\n", server_.options.name, summary);
-    std::fflush(stdout);
+    Say(fmt::format("{} stopped: {}\n", server_.options.name, summary));
   }
   return absl::OkStatus();
+}
+
+absl::Status Master::GiveUp(absl::Status reason) {
+  listening_.reset();
+  control_.reset();
+  pid_file_.reset();
+  if (report_) report_->Failed(std::string(reason.message()));
+  return reason;
 }
 
 absl::Status Master::Open() {
@@ -130,7 +141,7 @@ void Master::Wait() {
   std::vector<pollfd> entries = {{signals_.fd(), POLLIN, 0}};
   for (const WorkerSlot& slot : slots_) entries.push_back({slot.control_fd(), POLLIN, 0});
   const size_t control_begin = entries.size();
-  control_.AppendPollEntries(entries);
+  control_->AppendPollEntries(entries);
 
   int timeout_ms = -1;
   if (const TimePoint deadline = NextDeadline(); deadline != kNever) {
@@ -146,8 +157,8 @@ void Master::Wait() {
   if (entries[0].revents != 0) {
     while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
   }
-  control_.Serve(&entries[control_begin],
-                 [this](std::string_view request) { return OnRequest(request); });
+  control_->Serve(&entries[control_begin],
+                  [this](std::string_view request) { return OnRequest(request); });
 }
 
 void Master::OnSignal(int number) {
@@ -162,6 +173,12 @@ void Master::OnSignal(int number) {
     case SIGINT:
       BeginStop(stop_stage_ == StopStage::kNone ? StopStage::kGraceful : StopStage::kNow);
       return;
+    case SIGHUP:
+      if (on_terminal_) {
+        BeginStop(StopStage::kGraceful);
+        return;
+      }
+      [[fallthrough]];
     default:
       log::Get().warn("{}: this release does not reload; stop and start the server instead",
                       ::strsignal(number));
@@ -209,8 +226,7 @@ void Master::OnWorkerReady(const WorkerSlot& slot) {
   all_ready_ = true;
   const std::string banner = Banner();
   if (!report_) {
-    fmt::print("{}ready\n", banner);
-    std::fflush(stdout);
+    Say(banner + "ready\n");
   } else if (report_->Ready(banner + "ready\n")) {
     log::Get().info("{} {} ready: {} workers on {}", server_.options.name, info_.version,
                     slots_.size(), fmt::join(addresses_, ", "));

@@ -30,7 +30,7 @@ class Master {
   static constexpr Duration kStopNowTimeout = std::chrono::seconds(2);
 
   // `report` is set for a daemon. The references outlive the master.
-  Master(const Server& server, const ProgramInfo& info, RuntimePaths paths,
+  Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
          std::vector<std::string> worker_arguments, std::optional<StartReport> report);
 
   // Until the last worker is gone. Errors: the start failed; nothing is left running.
@@ -40,6 +40,8 @@ class Master {
   enum class StopStage { kNone, kGraceful, kNow, kKilled };
 
   absl::Status Open();
+  // Removes every trace, so that whoever hears of the failure may start again at once.
+  absl::Status GiveUp(absl::Status reason);
   absl::Status StartWorkers();
   absl::Status Loop();
   void Wait();
@@ -56,15 +58,15 @@ class Master {
   TimePoint NextDeadline() const;
   std::string Banner() const;
 
-  const Server& server_;
+  const ServerDefinition& server_;
   const ProgramInfo& info_;
   const RuntimePaths paths_;
   std::vector<std::string> worker_arguments_;
   std::optional<StartReport> report_;
 
   // In this order: the last destroyed is the lock, so whoever gets it finds no trace of us.
-  PidFile pid_file_;
-  ControlServer control_;
+  std::optional<PidFile> pid_file_;
+  std::optional<ControlServer> control_;
   SignalQueue signals_;
   WorkerProgram program_;
   UniqueFd configuration_;
@@ -73,6 +75,8 @@ class Master {
   std::vector<WorkerSlot> slots_;
   uint64_t descriptor_limit_ = 0;
 
+  // In the foreground of a terminal: when it is closed, the server ends as other programs do.
+  const bool on_terminal_;
   bool all_ready_ = false;
   absl::Status start_failure_;
   StopStage stop_stage_ = StopStage::kNone;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -37,6 +38,9 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 [[noreturn]] void Execute(int executable, char* const* arguments, char* const* environment,
                           const std::vector<int>& descriptors) {
   PrepareSignalsForWorker();
+  // Descriptors that this process itself inherited by accident, a shell's pipe for one, end here
+  // too.
+  ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   for (const int fd : descriptors) ::fcntl(fd, F_SETFD, 0);
   ::execveat(executable, "", arguments, environment, AT_EMPTY_PATH);
   const char* reason = std::strerror(errno);

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "engine/base/log.h"
-#include "engine/process/cpu_affinity.h"
 #include "engine/stats/shared_status.h"
 #include "engine/worker/worker_environment.h"
 
@@ -17,13 +16,13 @@ namespace ringmaster {
 namespace {
 
 int Fail(uint32_t index, std::string_view reason) {
-  fmt::print(stderr, "error: worker {}: {}\n", index, reason);
+  std::fputs(fmt::format("error: worker {}: {}\n", index, reason).c_str(), stderr);
   return 1;
 }
 
 }  // namespace
 
-int WorkerMain(Server& server, const WorkerInheritance& role) {
+int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   const ServerOptions& options = server.options;
   // `ps` shows argv[0], which the master chose; `top` and `perf` show this (15 bytes).
   ::prctl(PR_SET_NAME, fmt::format("{}/{}", options.name.substr(0, 11), role.index).c_str());
@@ -40,12 +39,6 @@ int WorkerMain(Server& server, const WorkerInheritance& role) {
         fmt::format("the program defines {} listeners here and {} in the master; what stands "
                     "before Main must come out the same in both",
                     server.listeners().size(), role.listening_fds.size()));
-  }
-  if (role.cpu >= 0) {
-    // The CPU may have gone offline since the master looked; a worker that floats is still a
-    // worker.
-    status = PinToCpu(role.cpu);
-    if (!status.ok()) log::Get().warn("{}", std::string(status.message()));
   }
   if (role.connections_max > 0) server.options.worker_connections_max = role.connections_max;
 

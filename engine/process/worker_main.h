@@ -10,6 +10,6 @@ inline constexpr uint32_t kWorkersMax = 1024;
 
 // The life of a worker process: takes what the master handed on, then RunWorker. Returns the exit
 // status; whatever fails before is said on stderr.
-int WorkerMain(Server& server, const WorkerInheritance& role);
+int WorkerMain(ServerDefinition& server, const WorkerInheritance& role);
 
 }  // namespace ringmaster

@@ -25,7 +25,12 @@ void PinTo(int cpu) {
 
 }  // namespace
 
-int RunWorker(Server& server, const WorkerEnvironment& environment) {
+int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
+  if (const absl::Status status = server.Validate(); !status.ok()) {
+    log::Get().error("worker {} cannot start: {}", environment.index,
+                     std::string(status.message()));
+    return 1;
+  }
   if (environment.cpu >= 0) PinTo(environment.cpu);
   RingOptions ring_options;
   ring_options.sq_entries = server.options.ring_entries;

@@ -27,7 +27,7 @@ uint32_t ConnectionsMax(const ServerOptions& options) {
 
 }  // namespace
 
-Worker::Worker(Server& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring)
+Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring)
     : server_(server),
       environment_(environment),
       ring_(std::move(ring)),

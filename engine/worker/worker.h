@@ -28,7 +28,7 @@ namespace ringmaster {
 class Worker {
  public:
   // `ring` is a KernelRing, or a simulation. `server` outlives the worker.
-  Worker(Server& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring);
+  Worker(ServerDefinition& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -106,7 +106,7 @@ class Worker {
   Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
   friend class Connection;
 
-  Server& server_;
+  ServerDefinition& server_;
   WorkerEnvironment environment_;
   std::unique_ptr<Ring> ring_;
   TimePoint now_ = 0;

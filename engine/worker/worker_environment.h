@@ -11,12 +11,12 @@ namespace ringmaster {
 struct WorkerEnvironment {
   uint32_t index = 0;
   int control_fd = -1;                // see process/control_message.h
-  std::vector<int> listening_fds;     // one per Server::listeners(), same order
+  std::vector<int> listening_fds;     // one per ServerDefinition::listeners(), same order
   WorkerCounters* counters = nullptr; // in shared memory
   int cpu = -1;                       // pin to this CPU; -1 = not pinned
 };
 
 // Serves until told to stop. Returns the exit status of the process: 0 after a graceful stop.
-int RunWorker(Server& server, const WorkerEnvironment& environment);
+int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment);
 
 }  // namespace ringmaster

@@ -52,7 +52,7 @@ def codecs_are_pure(path, text):
     for number, name in _includes(text):
         if _is_in(name, "engine", "tools", "protocols/" + room + "/service") or "/service/" in name:
             yield number, f"a codec must not include {name}"
-        elif name.startswith(("liburing", "sys/socket", "sys/epoll", "netinet/", "arpa/", "spdlog/")) or name in (
+        elif name.startswith(("liburing", "sys/socket", "sys/epoll", "netinet/", "spdlog/")) or name in (
             "unistd.h",
             "thread",
             "fcntl.h",

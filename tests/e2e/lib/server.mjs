@@ -30,6 +30,8 @@ export function makeDirectory() {
 export function demoConfig(change = () => {}) {
   const config = JSON.parse(fs.readFileSync(demo, 'utf8'));
   config.listeners = [{ ...config.listeners?.[0], address: '127.0.0.1:0' }];
+  // Of the instance's files the test decides, through XDG_RUNTIME_DIR.
+  for (const key of ['name', 'pid_file', 'control_socket']) delete config[key];
   // The file is copied elsewhere, so its relative directories must not be relative to it.
   for (const route of config.routes ?? []) {
     if (route.directory && !path.isAbsolute(route.directory)) {
@@ -165,7 +167,7 @@ export async function startServer({ config = demoConfig(), args = [], env = {}, 
   const server = new RunningServer(child, directory);
   const ready = new Promise((resolve, reject) => {
     const look = () => {
-      const found = /http:\/\/(127\.0\.0\.1|\[::1\]):([1-9]\d*)/.exec(server.output);
+      const found = /(?:http:\/\/|listening on\s+)(127\.0\.0\.1|\[::1\]):([1-9]\d*)/.exec(server.output);
       if (found && /\bready\b/.test(server.output)) {
         server.host = found[1];
         server.port = Number(found[2]);

@@ -52,7 +52,7 @@ class SimulatedEngine {
 
  private:
   World& world_;
-  Server server_;
+  ServerDefinition server_;
   std::unique_ptr<WorkerCounters> counters_storage_;
   WorkerCounters& counters_;
   SimulatedRing* ring_ = nullptr;  // the worker's

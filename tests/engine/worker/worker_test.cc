@@ -1,5 +1,5 @@
-// The worker on a real io_uring with real sockets: what the simulation cannot show, the kernel's own answers.
-// The state machine's corners are in tests/engine/simulation.
+// The worker on a real io_uring with real sockets: what the simulation cannot show, the kernel's
+// own answers. The state machine's corners are in tests/engine/simulation.
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -89,8 +89,8 @@ std::string ReadBytes(int fd, size_t bytes) {
   return all;
 }
 
-// A worker with one listener, turned on the test's own thread until `client`, on another, has finished and
-// the worker has stopped.
+// A worker with one listener, turned on the test's own thread until `client`, on another, has
+// finished and the worker has stopped.
 class WorkerTest : public testing::Test {
  protected:
   using Lines = FramedProtocol<LineProtocol, Counted>;
@@ -318,16 +318,18 @@ TEST_F(WorkerTest, ConnectionsBeyondTheLimitWaitAtTheDoorAndAreServedLater) {
 }
 
 TEST_F(WorkerTest, AcceptPausesWithoutDescriptorsAndGoesOnByItself) {
+  // The kernel reads the limit when the accept is armed, so it is low from the start. Client and
+  // server share this process's descriptors: the clients' own ends are made first, the rest is
+  // filled up.
+  rlimit before = {};
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit low = before;
+  low.rlim_cur = 64;
+  setrlimit(RLIMIT_NOFILE, &low);
   Run([this](uint16_t port) {
-    // The clients' own ends first: client and server share this process's descriptors.
     std::vector<int> waiting;
     for (int i = 0; i < 8; ++i) waiting.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     std::vector<int> filler;
-    rlimit before = {};
-    getrlimit(RLIMIT_NOFILE, &before);
-    rlimit low = before;
-    low.rlim_cur = static_cast<rlim_t>(waiting.back()) + 4;
-    setrlimit(RLIMIT_NOFILE, &low);
     while (true) {
       const int fd = dup(waiting[0]);
       if (fd < 0) break;
@@ -344,12 +346,12 @@ TEST_F(WorkerTest, AcceptPausesWithoutDescriptorsAndGoesOnByItself) {
     // Wait for the event itself: the first pause has been counted.
     while (counters_.accept_paused_descriptors.Get() == 0) std::this_thread::yield();
     for (const int fd : filler) close(fd);
-    setrlimit(RLIMIT_NOFILE, &before);
     for (const int fd : waiting) {
       EXPECT_EQ(ReadBytes(fd, 2), "x\n");
       close(fd);
     }
   });
+  setrlimit(RLIMIT_NOFILE, &before);
   EXPECT_GE(counters_.accept_paused_descriptors.Get(), 1u);
   EXPECT_EQ(counters_.connections_accepted.Get(), 8u);
 }

@@ -1,0 +1,300 @@
+#include "protocols/http/service/http_session.h"
+
+#include <utility>
+
+#include "engine/worker/worker.h"
+#include "protocols/http/codec/uri.h"
+#include "protocols/http/service/body_progress.h"
+#include "protocols/http/service/response.h"
+#include "protocols/http/service/service.h"
+
+namespace ringmaster::http {
+
+HttpSession::HttpSession(Service& service, Connection& connection)
+    : service_(&service), default_options_(&connection.options()) {}
+
+HttpSession::~HttpSession() = default;
+
+size_t HttpSession::OnInput(Connection& connection, std::span<char> input) {
+  const std::string_view bytes(input.data(), input.size());
+  size_t consumed = 0;
+  while (consumed < bytes.size() && connection.receiving()) {
+    const std::string_view rest = bytes.substr(consumed);
+    if (body_ != nullptr) {
+      consumed += ReadBody(connection, rest);
+      continue;
+    }
+    if (last_request_) return bytes.size();
+    const size_t taken = ReadRequest(connection, rest);
+    consumed += taken;
+    if (taken == 0 || gone_) break;
+  }
+  return consumed;
+}
+
+size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) {
+  if (input.size() < needed_bytes_) return 0;
+  RequestHead& head = service_->scratch().head;
+  const HeadResult result = parser_.Parse(input, service_->options().head, head);
+  if (result != HeadResult::kDone) [[unlikely]] {
+    if (result == HeadResult::kIncomplete) {
+      // An empty line alone begins no request: some clients send one behind a body.
+      if (input != "\r\n") Expect(connection, Wait::kHeader);
+      return 0;
+    }
+    Refuse(connection, nullptr, static_cast<int>(result));
+    return input.size();
+  }
+  PathEntry* entry = nullptr;
+  std::string_view path;
+  if (!FindEntry(head, entry, path)) {
+    Refuse(connection, &head, 400);
+    return input.size();
+  }
+  http::Route* const route = entry == nullptr ? nullptr : entry->Find(MethodOf(head.method));
+  if (entry != nullptr && entry->upgrade != nullptr && (route == nullptr || head.Find("upgrade"))) {
+    return Upgrade(connection, head, *entry);
+  }
+  if (route == nullptr) return AnswerUnrouted(connection, head, entry, input);
+  bytes_behind_ = input.size() > head.head_bytes;
+  if (head.body_framing != BodyFraming::kNone || route->streaming_handler != nullptr ||
+      route->options.body_required) [[unlikely]] {
+    return ReadContent(connection, head, *route, input);
+  }
+  Complete(connection);
+  NewExchange(connection, &head);
+  Request request = NewRequest(connection, head);
+  request.path_ = path;
+  Dispatch(connection, *route, request);
+  return head.head_bytes;
+}
+
+// The entry of the head's path, nullptr when there is none. False: the path cannot be decoded.
+bool HttpSession::FindEntry(const RequestHead& head, PathEntry*& entry, std::string_view& path) {
+  Service::Scratch& scratch = service_->scratch();
+  scratch.parameters.count = 0;
+  path = head.path;
+  entry = service_->router().FindExact(path);
+  if (entry != nullptr || path.front() != '/') return true;
+  if (!IsPlainPath(path)) {
+    if (!DecodePath(path, scratch.path)) return false;
+    path = scratch.path;
+    entry = service_->router().FindExact(path);
+    if (entry != nullptr) return true;
+  }
+  entry = service_->router().FindPattern(path, scratch.parameters);
+  return true;
+}
+
+Request HttpSession::NewRequest(Connection& connection, const RequestHead& head) const {
+  Request request;
+  request.connection_ = &connection;
+  request.service_ = service_;
+  request.head_ = &head;
+  request.parameters_ = &service_->scratch().parameters;
+  request.path_ = head.path;
+  request.method_ = MethodOf(head.method);
+  return request;
+}
+
+Exchange& HttpSession::NewExchange(Connection& connection, const RequestHead* head) {
+  Exchange& exchange = service_->scratch().exchange;
+  exchange = Exchange();
+  exchange.sequence = next_sequence_++;
+  exchange.started_at = connection.worker().now();
+  service_->scratch().fields.clear();
+  const uint32_t requests_max = service_->options().requests_per_connection_max;
+  exchange.close = head == nullptr || !head->keep_alive || stopping_ ||
+                   (requests_max != 0 && next_sequence_ >= requests_max);
+  if (head != nullptr) {
+    exchange.head_request = head->method == "HEAD";
+    exchange.http10 = head->version_minor == 0;
+    exchange.method = head->method;
+    exchange.target = head->target;
+  }
+  return exchange;
+}
+
+void HttpSession::Dispatch(Connection& connection, http::Route& route, Request& request) {
+  connection.CountMessage();
+  connection.worker().counters().protocol[service_->counter_slots().requests].Add();
+  Service::Scratch& scratch = service_->scratch();
+  Response response(*this, connection, scratch.exchange, scratch.fields);
+  in_handler_ = true;
+  route.handler(request, response);
+  AfterHandler(connection, response);
+}
+
+void HttpSession::AfterHandler(Connection& connection, Response& response) {
+  if (response.exchange_ != nullptr) {
+    // A handler that set a status or fields and nothing else meant an answer without content; one
+    // that did nothing at all is faulty.
+    if (response.started_ || response.touched_) {
+      response.End();
+    } else {
+      response.Error(500);
+    }
+  }
+  in_handler_ = false;
+  if (service_->scratch().exchange.close) {
+    last_request_ = true;
+    if (pipeline_ == nullptr) {
+      const CloseReason reason = stopping_ ? CloseReason::kServerStopping : CloseReason::kLocal;
+      const bool input_left = bytes_behind_ || body_ != nullptr;
+      connection.CloseAfterFlush(reason, input_left ? Linger::kYes : Linger::kNo);
+    }
+  } else if (pipeline_ != nullptr &&
+             pipeline_->slots.size() >= service_->options().pipelined_requests_max) {
+    HoldInput(connection, kHoldPipeline);
+  }
+}
+
+size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& head,
+                                   PathEntry* entry, std::string_view input) {
+  const size_t behind = input.size() - head.head_bytes;
+  const bool whole =
+      head.body_framing == BodyFraming::kNone ||
+      (head.body_framing == BodyFraming::kContentLength && head.content_length <= behind);
+  Complete(connection);
+  Exchange& exchange = NewExchange(connection, &head);
+  Service::Scratch& scratch = service_->scratch();
+  Request request = NewRequest(connection, head);
+  if (entry == nullptr && !scratch.path.empty()) request.path_ = head.path;
+  // Content that nobody asked for and that is not here yet is not waited for.
+  exchange.close = exchange.close || !whole || request.method_ == Method::kConnect;
+  bytes_behind_ = behind > 0;
+  Response response(*this, connection, exchange, scratch.fields);
+  if (request.method_ == Method::kConnect) {
+    response.Error(501);
+  } else if (head.path == "*") {
+    response.Status(204).Header("Allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS").End();
+  } else if (entry == nullptr && service_->not_found != nullptr) {
+    in_handler_ = true;
+    service_->not_found(request, response);
+  } else if (entry == nullptr) {
+    response.Error(404);
+  } else if (request.method_ == Method::kOptions) {
+    response.Status(204).Header("Allow", entry->allow).End();
+  } else if (request.method_ == Method::kOther) {
+    response.Error(501);
+  } else {
+    response.Header("Allow", entry->allow).Error(405);
+  }
+  AfterHandler(connection, response);
+  return whole ? head.head_bytes + head.content_length : input.size();
+}
+
+size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, PathEntry& entry) {
+  // The route writes to the connection itself, so everything before must have been answered.
+  if (NeedsBarrier(connection)) return 0;
+  Complete(connection);
+  Exchange& exchange = NewExchange(connection, &head);
+  Service::Scratch& scratch = service_->scratch();
+  in_handler_ = true;
+  const std::optional<UpgradeRefusal> refusal = entry.upgrade->Upgrade(connection, head);
+  if (!refusal) {
+    gone_ = true;
+    connection.worker().counters().protocol[service_->counter_slots().upgrades].Add();
+    return head.head_bytes;
+  }
+  exchange.close = true;
+  bytes_behind_ = true;
+  scratch.fields = refusal->extra_fields;
+  Response response(*this, connection, exchange, scratch.fields);
+  response.Status(refusal->status).Text(refusal->reason + "\n");
+  AfterHandler(connection, response);
+  return head.head_bytes;
+}
+
+void HttpSession::Refuse(Connection& connection, const RequestHead* head, int status,
+                         CloseReason reason) {
+  Complete(connection);
+  Exchange& exchange = NewExchange(connection, head);
+  exchange.close = true;
+  last_request_ = true;
+  Response response(*this, connection, exchange, service_->scratch().fields);
+  response.Error(status);
+  // Behind other requests: Advance closes when it has been sent.
+  if (pipeline_ == nullptr) connection.CloseAfterFlush(reason, Linger::kYes);
+}
+
+bool HttpSession::NeedsBarrier(Connection& connection) {
+  if (pipeline_ == nullptr) return false;
+  HoldInput(connection, kHoldBarrier);
+  return true;
+}
+
+// An item is incomplete: from its first byte on it has so long to become complete.
+void HttpSession::Expect(Connection& connection, Wait wait) {
+  waiting_ = true;
+  connection.SetWait(wait);
+}
+
+// The head, or the content, is complete.
+void HttpSession::Complete(Connection& connection) {
+  needed_bytes_ = 0;
+  if (waiting_) {
+    waiting_ = false;
+    connection.ClearWait();
+  }
+  if (route_options_) {
+    route_options_ = false;
+    connection.SetOptions(*default_options_);
+  }
+}
+
+void HttpSession::OnInputEnd(Connection& connection, size_t) {
+  input_ended_ = true;
+  last_request_ = true;
+  // A request that is incomplete now stays so. What a streaming route holds of it goes first; it
+  // may answer 500 in its destructor.
+  std::unique_ptr<BodyProgress> incomplete = std::move(body_);
+  incomplete.reset();
+  CloseIfIdle(connection);
+}
+
+void HttpSession::OnTimeout(Connection& connection, CloseReason reason) {
+  if (reason != CloseReason::kHeaderTimeout && reason != CloseReason::kBodyTimeout) return;
+  if (body_ != nullptr) {
+    RefuseBody(connection, 408, reason);
+  } else if (pipeline_ == nullptr) {
+    Refuse(connection, nullptr, 408, reason);
+  }
+}
+
+void HttpSession::OnStop(Connection& connection) {
+  stopping_ = true;
+  CloseIfIdle(connection);
+  if (pipeline_ == nullptr) return;
+  Exchange& last = pipeline_->slots.back().exchange;
+  if (last.phase == Exchange::Phase::kUnanswered) {
+    last.close = true;
+    last_request_ = true;
+  }
+}
+
+void HttpSession::OnException(Connection& connection, std::string_view) {
+  if (gone_ || !connection.open()) return;
+  Exchange* exchange = nullptr;
+  if (in_handler_) {
+    in_handler_ = false;
+    PendingExchange* const slot = FindSlot(service_->scratch().exchange.sequence);
+    exchange = slot == nullptr ? &service_->scratch().exchange : &slot->exchange;
+  } else if (body_ != nullptr && body_->streaming) {
+    PendingExchange* const slot = FindSlot(body_->sequence);
+    exchange = slot == nullptr ? nullptr : &slot->exchange;
+  }
+  if (exchange == nullptr || exchange->phase == Exchange::Phase::kDone) return;
+  exchange->close = true;
+  std::string fields;
+  Response(*this, connection, *exchange, fields).Abandon();
+}
+
+void HttpSession::OnClosed(Connection&, CloseReason) {
+  // First, so that a PendingResponse destroyed by what follows finds nothing to answer.
+  gone_ = true;
+  const std::unique_ptr<BodyProgress> body = std::move(body_);
+  const std::unique_ptr<Pipeline> pipeline = std::move(pipeline_);
+}
+
+}  // namespace ringmaster::http

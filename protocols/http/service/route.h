@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/any_invocable.h"
+#include "engine/connection/stream_options.h"
+
+namespace ringmaster::http {
+
+class BodyStream;
+class Request;
+class Response;
+
+// Answers one request: writes the response, or takes response.Defer() along and answers later. A
+// handler that throws costs its own connection (500, then close).
+using Handler = absl::AnyInvocable<void(Request&, Response&)>;
+// Called when the head is complete; sets the callbacks of `body`, which get the content as it
+// arrives.
+using StreamingHandler = absl::AnyInvocable<void(Request&, Response&, BodyStream&)>;
+
+struct RouteOptions {
+  // Content beyond is refused with 413: before it is read when its length was announced.
+  uint64_t body_bytes_max = 1u << 20;
+  // 411 for a request without Content-Length and without chunked content.
+  bool body_required = false;
+  // Other bounds (a longer body timeout, say) while content of this route is received.
+  std::optional<StreamOptions> stream;
+};
+
+struct Route {
+  Handler handler;                     // one of the two
+  StreamingHandler streaming_handler;  // ...
+  RouteOptions options;
+};
+
+}  // namespace ringmaster::http

@@ -1,0 +1,106 @@
+#include "protocols/http/service/service.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <ctime>
+
+#include "protocols/http/codec/characters.h"
+#include "protocols/http/service/http_session.h"
+#include "protocols/http/service/static_files.h"
+
+namespace ringmaster::http {
+
+Service::Service(ServiceOptions options)
+    : options_(std::move(options)), counter_slots_(HttpCounters::Get()) {}
+
+Service::~Service() = default;
+
+std::unique_ptr<Session> Service::NewSession(Connection& connection) {
+  return std::make_unique<HttpSession>(*this, connection);
+}
+
+absl::Status Service::Add(std::string_view method, std::string_view pattern,
+                          std::unique_ptr<http::Route> route) {
+  const Method id = MethodOf(method);
+  if (id == Method::kOther && method != "*") {
+    return absl::InvalidArgumentError(fmt::format(
+        "route \"{}\": unknown method \"{}\"; Any() takes every method", pattern, method));
+  }
+  absl::StatusOr<PathEntry*> entry = router_.Entry(pattern);
+  if (!entry.ok()) return entry.status();
+  std::unique_ptr<http::Route>& place =
+      method == "*" ? (*entry)->any : (*entry)->by_method[static_cast<int>(id)];
+  place = std::move(route);
+  Router::UpdateAllow(**entry);
+  return absl::OkStatus();
+}
+
+absl::Status Service::Route(std::string_view method, std::string_view pattern, Handler handler,
+                            RouteOptions options) {
+  auto route = std::make_unique<http::Route>();
+  route->handler = std::move(handler);
+  route->options = std::move(options);
+  return Add(method, pattern, std::move(route));
+}
+
+absl::Status Service::StreamingRoute(std::string_view method, std::string_view pattern,
+                                     StreamingHandler handler, RouteOptions options) {
+  auto route = std::make_unique<http::Route>();
+  route->streaming_handler = std::move(handler);
+  route->options = std::move(options);
+  return Add(method, pattern, std::move(route));
+}
+
+absl::Status Service::Get(std::string_view pattern, Handler handler, RouteOptions options) {
+  return Route("GET", pattern, std::move(handler), std::move(options));
+}
+absl::Status Service::Post(std::string_view pattern, Handler handler, RouteOptions options) {
+  return Route("POST", pattern, std::move(handler), std::move(options));
+}
+absl::Status Service::Put(std::string_view pattern, Handler handler, RouteOptions options) {
+  return Route("PUT", pattern, std::move(handler), std::move(options));
+}
+absl::Status Service::Delete(std::string_view pattern, Handler handler, RouteOptions options) {
+  return Route("DELETE", pattern, std::move(handler), std::move(options));
+}
+absl::Status Service::Patch(std::string_view pattern, Handler handler, RouteOptions options) {
+  return Route("PATCH", pattern, std::move(handler), std::move(options));
+}
+absl::Status Service::Any(std::string_view pattern, Handler handler, RouteOptions options) {
+  return Route("*", pattern, std::move(handler), std::move(options));
+}
+
+absl::Status Service::Upgrade(std::string_view pattern, UpgradeRoute* route) {
+  absl::StatusOr<PathEntry*> entry = router_.Entry(pattern);
+  if (!entry.ok()) return entry.status();
+  (*entry)->upgrade = route;
+  Router::UpdateAllow(**entry);
+  return absl::OkStatus();
+}
+
+absl::Status Service::Static(std::string_view prefix, const std::string& directory,
+                             StaticOptions options) {
+  absl::StatusOr<std::shared_ptr<StaticFiles>> files =
+      StaticFiles::Open(directory, std::move(options));
+  if (!files.ok()) return files.status();
+  while (!prefix.empty() && prefix.back() == '/') prefix.remove_suffix(1);
+  return Get(fmt::format("{}/*path", prefix),
+             [files = *std::move(files)](Request& request, Response& response) {
+               files->Serve(request, request.param("path"), response);
+             });
+}
+
+void Service::UpdateDate(TimePoint now) {
+  timespec wall;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  date_line_ = date_.Line(wall.tv_sec);
+  next_date_at_ = now + 1'000'000'000 - wall.tv_nsec;
+}
+
+simdjson::dom::parser& Service::json_parser() {
+  if (json_parser_ == nullptr) json_parser_ = std::make_unique<simdjson::dom::parser>();
+  return *json_parser_;
+}
+
+}  // namespace ringmaster::http

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "engine/protocol.h"
+#include "protocols/http/codec/http_date.h"
+#include "protocols/http/codec/request_head_parser.h"
+#include "protocols/http/service/access_record.h"
+#include "protocols/http/service/exchange.h"
+#include "protocols/http/service/http_counters.h"
+#include "protocols/http/service/route.h"
+#include "protocols/http/service/router.h"
+#include "protocols/http/service/upgrade.h"
+
+namespace simdjson::dom {
+class parser;
+}
+
+namespace ringmaster::http {
+
+struct ServiceOptions {
+  HeadLimits head;
+  // Requests received and not answered; above, the connection's input waits.
+  uint32_t pipelined_requests_max = 64;
+  // The connection closes behind this many requests; 0 = never.
+  uint32_t requests_per_connection_max = 0;
+  uint32_t trailer_bytes_max = 8192;
+};
+
+struct StaticOptions {
+  bool dotfiles = false;  // ".git", ".env" and the like are not found otherwise
+  std::string index = "index.html";
+  std::string cache_control;  // the field's value; empty: none
+};
+
+// HTTP/1.x on a listener: routes to handlers. Routes are added while the server is defined, before
+// the worker starts.
+//
+//   http::Service web;
+//   web.Get("/hello", [](http::Request&, http::Response& response) { response.Text("Hello\n"); });
+//   web.Get("/users/:id", [](http::Request& request, http::Response& response) {
+//     response.Json(UserAsJson(request.param("id")));
+//   });
+//   web.Static("/static", "/var/www");
+//   server.Listen("127.0.0.1:8080", web);
+//
+// Patterns: see Router. Adding a route that cannot work returns kInvalidArgument; one that exists
+// is replaced. HEAD is answered by GET's handler, OPTIONS by the list of methods, unless they have
+// their own.
+class Service final : public Protocol {
+ public:
+  explicit Service(ServiceOptions options = {});
+  ~Service() override;
+
+  absl::Status Route(std::string_view method, std::string_view pattern, Handler handler,
+                     RouteOptions options = {});
+  absl::Status StreamingRoute(std::string_view method, std::string_view pattern,
+                              StreamingHandler handler, RouteOptions options = {});
+  absl::Status Get(std::string_view pattern, Handler handler, RouteOptions options = {});
+  absl::Status Post(std::string_view pattern, Handler handler, RouteOptions options = {});
+  absl::Status Put(std::string_view pattern, Handler handler, RouteOptions options = {});
+  absl::Status Delete(std::string_view pattern, Handler handler, RouteOptions options = {});
+  absl::Status Patch(std::string_view pattern, Handler handler, RouteOptions options = {});
+  // Every method that has no route of its own, unknown ones included; not TRACE and CONNECT.
+  absl::Status Any(std::string_view pattern, Handler handler, RouteOptions options = {});
+  // `route` outlives the service. A path may have both an upgrade and a GET handler.
+  absl::Status Upgrade(std::string_view pattern, UpgradeRoute* route);
+  // Files of `directory` below `prefix` ("/static" serves "/static/a.css"). Errors: kNotFound when
+  // the directory cannot be opened.
+  absl::Status Static(std::string_view prefix, const std::string& directory,
+                      StaticOptions options = {});
+
+  // Answers what no route matches; 404 without it.
+  Handler not_found;
+  AccessLog access_log;
+
+  std::string_view name() const override { return "http"; }
+  std::unique_ptr<Session> NewSession(Connection& connection) override;
+
+  // -- For sessions
+  // ----------------------------------------------------------------------------------
+
+  const ServiceOptions& options() const { return options_; }
+  const Router& router() const { return router_; }
+  const HttpCounters& counter_slots() const { return counter_slots_; }
+  // `now` is the turn's; the wall clock is read once per second.
+  std::string_view DateLine(TimePoint now) {
+    if (now >= next_date_at_) [[unlikely]]
+      UpdateDate(now);
+    return date_line_;
+  }
+  simdjson::dom::parser& json_parser();
+
+  // What one call of one session needs; no call nests in another.
+  struct Scratch {
+    RequestHead head;
+    PathParameters parameters;
+    Exchange exchange;
+    std::string path;    // decoded
+    std::string fields;  // of the response
+  };
+  Scratch& scratch() { return scratch_; }
+
+ private:
+  absl::Status Add(std::string_view method, std::string_view pattern,
+                   std::unique_ptr<http::Route> route);
+  void UpdateDate(TimePoint now);
+
+  ServiceOptions options_;
+  Router router_;
+  const HttpCounters& counter_slots_;
+  DateField date_;
+  std::string_view date_line_;
+  TimePoint next_date_at_ = INT64_MIN;
+  std::unique_ptr<simdjson::dom::parser> json_parser_;
+  Scratch scratch_;
+};
+
+}  // namespace ringmaster::http

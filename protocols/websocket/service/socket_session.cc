@@ -1,0 +1,128 @@
+#include "protocols/websocket/service/socket_session.h"
+
+#include <cstring>
+#include <stdexcept>
+
+#include "engine/base/check.h"
+#include "engine/worker/worker.h"
+#include "protocols/websocket/codec/frame_writer.h"
+#include "protocols/websocket/service/route.h"
+#include "protocols/websocket/service/websocket_counters.h"
+
+namespace ringmaster::websocket {
+
+const http::RequestHead& SocketSession::request() const {
+  CHECK(route_.opening_ != nullptr);
+  return *route_.opening_;
+}
+
+SendResult SocketSession::SendFrame(Opcode opcode, std::string_view payload) {
+  if (!close_.open()) return SendResult::kClosed;
+  // Header and payload in one piece: written once, where the kernel reads them from.
+  const size_t frame_bytes = FrameHeaderBytes(payload.size()) + payload.size();
+  char* out = connection_.ReserveOutput(frame_bytes);
+  if (out == nullptr) return connection_.open() ? SendResult::kFull : SendResult::kClosed;
+  out += WriteFrameHeader(out, opcode, payload.size());
+  if (!payload.empty()) std::memcpy(out, payload.data(), payload.size());
+  connection_.CommitOutput(frame_bytes);
+  const bool above = connection_.output_bytes() > connection_.options().send_queue_bytes_high;
+  return above ? SendResult::kAboveHigh : SendResult::kQueued;
+}
+
+SendResult SocketSession::Ping(std::string_view payload) {
+  if (payload.size() > kControlPayloadBytesMax) {
+    throw std::invalid_argument("a ping carries at most 125 bytes");
+  }
+  return SendFrame(Opcode::kPing, payload);
+}
+
+void SocketSession::Close(uint16_t code, std::string_view reason) {
+  if (!IsCloseCodeOnWire(code)) throw std::invalid_argument("this close code is never sent");
+  if (!IsValidUtf8(reason)) throw std::invalid_argument("a close reason is UTF-8");
+  close_.Begin(connection_, code, reason, CloseReason::kLocal);
+}
+
+size_t SocketSession::OnInput(Connection& connection, std::span<char> input) {
+  const size_t given = input.size();
+  const FrameLimits& limits = route_.limits;
+  bool between_messages = false;
+  while (true) {
+    const FrameEvent event = parser_.Next(input, limits);
+    if (event.kind == FrameEvent::Kind::kNeedMore) break;
+    OnEvent(event);
+    between_messages |= !parser_.incomplete();
+    // A handler may have closed, paused, or filled the output queue: the rest stays for later.
+    if (!connection.receiving()) break;
+  }
+  BoundIncompleteMessage(between_messages);
+  return given - input.size();
+}
+
+void SocketSession::OnEvent(const FrameEvent& event) {
+  switch (event.kind) {
+    case FrameEvent::Kind::kMessage:
+      if (!close_.open()) return;
+      connection_.CountMessage();
+      InvokeMessage({event.text(), event.opcode});
+      return;
+    case FrameEvent::Kind::kPing:
+      SendFrame(Opcode::kPong, event.text());
+      if (close_.open()) InvokePing(event.text());
+      return;
+    case FrameEvent::Kind::kPong:
+      if (close_.open()) InvokePong(event.text());
+      return;
+    case FrameEvent::Kind::kClose:
+      close_.OnPeerClose(connection_, event.text());
+      return;
+    case FrameEvent::Kind::kError:
+      CountFrameError(connection_.worker().counters(), event.error);
+      close_.Fail(connection_, event.error);
+      return;
+    case FrameEvent::Kind::kNeedMore:
+      return;
+  }
+}
+
+// A message left incomplete must come to its end within timeouts.message, however it drips in.
+void SocketSession::BoundIncompleteMessage(bool begun_now) {
+  if (!close_.open() || !connection_.open()) return;
+  if (!parser_.incomplete()) {
+    connection_.ClearWait();
+  } else if (begun_now) {
+    connection_.RestartWait(Wait::kMessage);
+  } else {
+    connection_.SetWait(Wait::kMessage);
+  }
+}
+
+void SocketSession::OnInputEnd(Connection& connection, size_t) { close_.OnInputEnd(connection); }
+
+void SocketSession::OnTimeout(Connection& connection, CloseReason reason) {
+  // A peer that drips a message breaks our rules; one that is idle or too old just has to go.
+  const bool message = reason == CloseReason::kMessageTimeout;
+  close_.SendGoodbye(connection, message ? CloseCode::kPolicyViolation : CloseCode::kGoingAway);
+}
+
+void SocketSession::OnIdleProbe(Connection&) { SendFrame(Opcode::kPing, {}); }
+
+void SocketSession::OnDrained(Connection&) {
+  if (close_.open()) InvokeDrained();
+}
+
+void SocketSession::OnStop(Connection& connection) {
+  close_.Begin(connection, static_cast<uint16_t>(CloseCode::kGoingAway), {},
+               CloseReason::kServerStopping);
+}
+
+void SocketSession::OnException(Connection& connection, std::string_view) {
+  close_.SendGoodbye(connection, CloseCode::kInternalError);
+}
+
+void SocketSession::OnClosed(Connection& connection, CloseReason reason) {
+  WorkerCounters& counters = connection.worker().counters();
+  counters.protocol[WebSocketCounters::Get().open].Subtract();
+  InvokeClose(close_.Info(reason));
+}
+
+}  // namespace ringmaster::websocket

@@ -1,0 +1,188 @@
+#include "engine/config/engine_options_reader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace ringmaster::config {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+// Reads `text` with `read` and returns the messages; empty = ok.
+template <typename Read>
+std::string MessageOf(std::string_view text, Read read) {
+  ConfigDocument document("a.json", std::string(text));
+  ConfigObject root(document.root());
+  read(root);
+  root.Finish();
+  return std::string(document.status().message());
+}
+
+TEST(ReadTimeouts, ReadsEveryWait) {
+  Timeouts timeouts;
+  EXPECT_EQ(MessageOf(R"({"connect":"1ms","handshake":"2ms","header":"3ms","body":"4ms",
+                          "message":"5ms","read":"6ms","write":"7ms","close":"8ms","lifetime":"9ms"})",
+                      [&](ConfigObject& root) { ReadTimeouts(root, timeouts); }),
+            "");
+  const Timeouts expected = {milliseconds(1), milliseconds(2), milliseconds(3),
+                             milliseconds(4), milliseconds(5), milliseconds(6),
+                             milliseconds(7), milliseconds(8), milliseconds(9)};
+  EXPECT_TRUE(timeouts == expected);
+}
+
+TEST(ReadTimeouts, KeepsWhatIsNotNamedAndTurnsOffWithZero) {
+  Timeouts timeouts;
+  EXPECT_EQ(
+      MessageOf(R"({"read": "0s"})", [&](ConfigObject& root) { ReadTimeouts(root, timeouts); }),
+      "");
+  Timeouts expected;
+  expected.read = Duration::zero();
+  EXPECT_TRUE(timeouts == expected);
+}
+
+TEST(ReadTimeoutOverrides, ApplyToAnyBase) {
+  TimeoutOverrides overrides;
+  EXPECT_EQ(MessageOf(R"({"body": "5m"})",
+                      [&](ConfigObject& root) { ReadTimeoutOverrides(root, overrides); }),
+            "");
+  Timeouts base;
+  base.read = seconds(1);
+  const Timeouts result = WithOverrides(base, overrides);
+  EXPECT_EQ(result.body, seconds(300));
+  EXPECT_EQ(result.read, seconds(1));
+}
+
+TEST(ReadSendQueueLimits, RefusesWatermarksInTheWrongOrder) {
+  StreamOptions stream;
+  const auto read = [&](ConfigObject& root) { ReadSendQueueLimits(root, stream); };
+  EXPECT_EQ(MessageOf(R"({"send_queue_bytes_low": "1MiB"})", read),
+            "a.json:1: send_queue_bytes_low: must be below send_queue_bytes_high (1MiB), is 1MiB");
+  stream = StreamOptions();
+  EXPECT_EQ(
+      MessageOf(R"({"send_queue_bytes_max": "512KiB"})", read),
+      "a.json:1: send_queue_bytes_high: must not be above send_queue_bytes_max (512KiB), is 1MiB");
+  stream = StreamOptions();
+  EXPECT_EQ(MessageOf(R"({"send_queue_bytes_max": 8192, "send_queue_bytes_high": 8192,
+                          "send_queue_bytes_low": 0})",
+                      read),
+            "");
+  EXPECT_EQ(stream.send_queue_bytes_max, 8192u);
+}
+
+TEST(ReadServerOptions, ReadsEveryField) {
+  ServerOptions options;
+  EXPECT_EQ(MessageOf(R"({"name":"game-1","workers":3,"pin_workers":false,"pid_file":"/run/a.pid",
+                          "control_socket":"/run/a.sock","stop_timeout":"5s"})",
+                      [&](ConfigObject& root) { ReadServerOptions(root, options); }),
+            "");
+  EXPECT_EQ(options.name, "game-1");
+  EXPECT_EQ(options.workers, 3u);
+  EXPECT_FALSE(options.pin_workers);
+  EXPECT_EQ(options.pid_file, "/run/a.pid");
+  EXPECT_EQ(options.control_socket, "/run/a.sock");
+  EXPECT_EQ(options.stop_timeout, seconds(5));
+}
+
+TEST(ReadServerOptions, TakesWorkersAsANumberOrAuto) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };
+  options.workers = 9;
+  EXPECT_EQ(MessageOf(R"({"workers": "auto"})", read), "");
+  EXPECT_EQ(options.workers, 0u);
+  for (std::string_view text : {"0", "1025", "-1", "\"4\"", "\"Auto\"", "1.5"}) {
+    EXPECT_EQ(MessageOf("{\"workers\": " + std::string(text) + "}", read),
+              "a.json:1: workers: expected \"auto\" or an integer from 1 to 1024, got " +
+                  std::string(text));
+  }
+}
+
+TEST(ReadServerOptions, RefusesANameThatIsNoPartOfAFileName) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };
+  const std::string too_long(65, 'a');
+  for (const std::string& name :
+       {std::string("a/b"), std::string(".."), std::string("a b"), std::string("é"), too_long}) {
+    EXPECT_THAT(MessageOf("{\"name\": \"" + name + "\"}", read),
+                HasSubstr("name: expected up to 64"));
+  }
+  EXPECT_EQ(options.name, "ringmaster");
+}
+
+TEST(ReadServerOptions, RefusesAControlSocketThatDoesNotFitItsAddress) {
+  ServerOptions options;
+  EXPECT_THAT(MessageOf("{\"control_socket\": \"/" + std::string(107, 'x') + "\"}",
+                        [&](ConfigObject& root) { ReadServerOptions(root, options); }),
+              HasSubstr("at most 107 bytes, this one has 108"));
+}
+
+TEST(ReadLogging, ReadsLevelFormatAndFile) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadLogging(root, options); };
+  EXPECT_EQ(MessageOf(R"({"level": "warn", "format": "json", "file": "/tmp/x.log"})", read), "");
+  EXPECT_EQ(options.log_level, "warn");
+  EXPECT_EQ(options.log_format, "json");
+  EXPECT_EQ(options.log_file, "/tmp/x.log");
+  EXPECT_EQ(
+      MessageOf(R"({"level": "warning"})", read),
+      "a.json:1: level: expected \"trace\", \"debug\", \"info\", \"warn\", \"error\" or \"off\", "
+      "got \"warning\"");
+}
+
+TEST(ReadRing, TakesPowersOfTwo) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadRing(root, options); };
+  EXPECT_EQ(MessageOf(R"({"entries": 4096, "receive_buffer_count": 8,
+                          "receive_buffer_bytes": "4KiB"})",
+                      read),
+            "");
+  EXPECT_EQ(options.ring_entries, 4096u);
+  EXPECT_EQ(options.receive_buffer_count, 8u);
+  EXPECT_EQ(options.receive_buffer_bytes, 4096u);
+  EXPECT_EQ(MessageOf(R"({"entries": 1000})", read),
+            "a.json:1: entries: expected a power of two, got 1000; 1024 is the next");
+}
+
+TEST(ReadListener, ReadsAnAddressAndAUnixSocketsOwner) {
+  ListenerDefinition listener;
+  const auto read = [&](ConfigObject& root) { ReadListener(root, listener); };
+  EXPECT_EQ(MessageOf(R"({"address": "unix:/run/a.sock", "backlog": 5,
+                          "unix": {"mode": "0600", "owner": "root", "group": "daemon"}})",
+                      read),
+            "");
+  EXPECT_EQ(listener.address.ToString(), "unix:/run/a.sock");
+  EXPECT_EQ(listener.backlog, 5);
+  EXPECT_EQ(listener.unix_mode, 0600u);
+  EXPECT_EQ(listener.unix_owner, "root");
+  EXPECT_EQ(listener.unix_group, "daemon");
+}
+
+TEST(ReadListener, RefusesAModeThatIsNotOctal) {
+  ListenerDefinition listener;
+  const auto read = [&](ConfigObject& root) { ReadListener(root, listener); };
+  const auto message = [&](std::string_view mode) {
+    return MessageOf("{\"address\": \"unix:/a\", \"unix\": {\"mode\": " + std::string(mode) + "}}",
+                     read);
+  };
+  EXPECT_EQ(
+      message("660"),
+      "a.json:1: unix.mode: expected permission bits such as \"0660\", got 660; write \"0660\"");
+  for (std::string_view mode : {"\"0668\"", "\"rw\"", "\"\"", "\"7777\"", "\"-660\"", "\"6\""}) {
+    EXPECT_THAT(message(mode),
+                HasSubstr("expected permission bits such as \"0660\", got " + std::string(mode)));
+  }
+  EXPECT_EQ(listener.unix_mode, 0660u);
+}
+
+TEST(ReadListener, RefusesAModeOfWhatHasNoFile) {
+  for (std::string_view address : {"127.0.0.1:80", "unix:@abstract"}) {
+    ListenerDefinition listener;
+    EXPECT_THAT(MessageOf("{\"address\": \"" + std::string(address) + "\", \"unix\": {}}",
+                          [&](ConfigObject& root) { ReadListener(root, listener); }),
+                HasSubstr("unix: only a unix socket with a path"));
+  }
+}
+
+}  // namespace
+}  // namespace ringmaster::config

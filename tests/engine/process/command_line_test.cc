@@ -1,0 +1,60 @@
+#include "engine/process/command_line.h"
+
+#include <gtest/gtest.h>
+
+namespace ringmaster {
+namespace {
+
+std::string ErrorOf(const std::vector<std::string>& arguments, bool takes_argument = true) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, takes_argument);
+  return line.ok() ? "" : std::string(line.status().message());
+}
+
+TEST(CommandLine, NoCommandAsksForHelp) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine({}, true);
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(line->command, Command::kHelp);
+}
+
+TEST(CommandLine, TakesOptionsBeforeAndAfterTheArgument) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"start", "-d", "server.json"},
+                                             {"start", "server.json", "--daemon"},
+                                             {"-d", "start", "server.json"}}) {
+    const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, true);
+    ASSERT_TRUE(line.ok()) << line.status();
+    EXPECT_EQ(line->command, Command::kStart);
+    EXPECT_TRUE(line->daemon);
+    EXPECT_EQ(line->argument, "server.json");
+  }
+}
+
+TEST(CommandLine, TakesAnArgumentThatLooksLikeAnOptionAfterTwoDashes) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine({"check", "--", "-odd.json"}, true);
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(line->argument, "-odd.json");
+}
+
+TEST(CommandLine, HelpWinsOverEverything) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine({"stop", "--help"}, false);
+  ASSERT_TRUE(line.ok());
+  EXPECT_EQ(line->command, Command::kHelp);
+}
+
+TEST(CommandLine, NamesTheNearestCommand) {
+  EXPECT_EQ(ErrorOf({"strat"}), "unknown command \"strat\"; did you mean \"start\"?");
+  EXPECT_EQ(ErrorOf({"stauts"}), "unknown command \"stauts\"; did you mean \"status\"?");
+  EXPECT_NE(ErrorOf({"frobnicate"}).find("the commands are"), std::string::npos);
+}
+
+TEST(CommandLine, RefusesWhatItDoesNotKnow) {
+  EXPECT_EQ(ErrorOf({"start", "--fast"}), "unknown option --fast");
+  EXPECT_EQ(ErrorOf({"start", "a", "b"}), "unexpected argument \"b\"");
+  EXPECT_EQ(ErrorOf({"start", "a"}, false), "unexpected argument \"a\"");
+  EXPECT_EQ(ErrorOf({"stop", "-d"}), "option -d belongs to the command \"start\"");
+  EXPECT_EQ(ErrorOf({"start", "--json"}), "option --json belongs to the command \"status\"");
+  EXPECT_NE(ErrorOf({"-d"}).find("a command is missing"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ringmaster
