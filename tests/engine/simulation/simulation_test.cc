@@ -59,7 +59,8 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   for (const CloseReason reason :
        {CloseReason::kPeerClosed, CloseReason::kPeerReset, CloseReason::kLocal,
         CloseReason::kHandlerError, CloseReason::kHandshakeTimeout, CloseReason::kMessageTimeout,
-        CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping}) {
+        CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping,
+        CloseReason::kConnectTimeout, CloseReason::kConnectFailed}) {
     EXPECT_GT(tally.by_reason[static_cast<int>(reason)], 0u) << CloseReasonName(reason);
   }
   EXPECT_GT(tally.accept_paused, 0u);
