@@ -1,6 +1,8 @@
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/log.h"
 #include "gtest/gtest.h"
@@ -196,6 +198,64 @@ TEST_F(ConnectionTest, StopsReceivingWhileItsAnswersAreStuck) {
   ASSERT_NE(connection(), nullptr);
   EXPECT_LT(connection()->bytes_received(), 50'000u);
   engine_->ExpectNothingLeft();
+}
+
+TEST_F(ConnectionTest, ProbesAnIdlePeerOnceAtHalfTheReadTimeout) {
+  class ProbeSession : public Session {
+   public:
+    explicit ProbeSession(std::vector<TimePoint>& probes) : probes_(probes) {}
+    size_t OnInput(Connection& connection, std::span<char> input) override {
+      connection.ClearWait();
+      connection.EnableIdleProbe();
+      return input.size();
+    }
+    void OnIdleProbe(Connection& connection) override {
+      probes_.push_back(connection.worker().now());
+      connection.Send("are you there?");
+    }
+    void OnClosed(Connection& connection, CloseReason reason) override {
+      EXPECT_EQ(reason, CloseReason::kReadTimeout);
+      probes_.push_back(connection.worker().now());
+    }
+
+   private:
+    std::vector<TimePoint>& probes_;
+  };
+  class ProbeProtocol : public Protocol {
+   public:
+    std::string_view name() const override { return "probe"; }
+    std::unique_ptr<Session> NewSession(Connection&) override {
+      return std::make_unique<ProbeSession>(times);
+    }
+    std::vector<TimePoint> times;  // of the probes, then of the close
+  };
+  ProbeProtocol protocol;
+  SimulatedEngine engine(world_, protocol, Defaults());
+  const auto peer = engine.ConnectPeer();
+  peer->PeerSend("first");
+  engine.RunFor(milliseconds(200));
+  ASSERT_EQ(protocol.times.size(), 1u);
+  peer->PeerSend("here");
+  const TimePoint answered = world_.now();
+  engine.RunFor(milliseconds(400));
+  ASSERT_EQ(protocol.times.size(), 3u);
+  EXPECT_NEAR(static_cast<double>(protocol.times[1] - answered), 150.0 * kMillisecond,
+              kMillisecond);
+  EXPECT_NEAR(static_cast<double>(protocol.times[2] - answered), 300.0 * kMillisecond,
+              kMillisecond);
+  engine.ExpectNothingLeft();
+}
+
+TEST_F(ConnectionTest, SurvivesATimerThatThrows) {
+  Start();
+  int runs = 0;
+  engine_->worker().AddTimer(milliseconds(10), milliseconds(10), [&runs] {
+    ++runs;
+    throw std::runtime_error("a timer that throws");
+  });
+  RunFor(milliseconds(100));
+  EXPECT_GE(runs, 9);
+  EXPECT_EQ(engine_->counters().handler_exceptions.Get(), static_cast<uint64_t>(runs));
 }
 
 TEST_F(ConnectionTest, GivesEveryWaitItsOwnTimeoutAndReason) {
