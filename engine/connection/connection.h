@@ -214,6 +214,7 @@ class Connection {
   uint16_t stop_told_ : 1 = 0;      // OnStop was called
   uint16_t receive_armed_ : 1 = 0;
   uint16_t receive_cancelled_ : 1 = 0;  // by us: its -ECANCELED is no timeout
+  uint16_t send_stuck_ : 1 = 0;         // the send in flight waits for the peer to make room
   uint16_t send_in_flight_ : 1 = 0;     // the kernel reads the front of queue_
   uint16_t file_read_in_flight_ : 1 = 0;
   uint16_t flush_scheduled_ : 1 = 0;  // in the worker's list for the end of this turn

@@ -4,6 +4,7 @@
 #include "engine/connection/connection.h"
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
+#include "engine/connection/send_queue.h"
 #include "engine/ring/ring.h"
 #include "engine/worker/worker.h"
 
@@ -120,6 +121,11 @@ void Connection::OnReadDeadline() {
     return;  // OnReceiveEnded arms again, with the time that is left
   }
   const CloseReason reason = ReadDeadlineReason();
+  if (reason == CloseReason::kReadTimeout && queue_ != nullptr && !queue_->empty()) {
+    // Our answer is still leaving; that is bounded by the write timeout.
+    last_activity_ = worker_->now();
+    return;
+  }
   if (reason == CloseReason::kReadTimeout && idle_probe_ && !probe_sent_) {
     probe_sent_ = true;
     Guard([&] { session_->OnIdleProbe(*this); });

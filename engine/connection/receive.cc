@@ -26,6 +26,7 @@ void Connection::ArmReceive() {
 
 void Connection::StopReceive() {
   if (!receive_armed_ || receive_cancelled_) return;
+  if (output_paused_) worker_->counters().receive_paused.Add();
   receive_cancelled_ = true;
   ++in_flight_;
   ring().SubmitCancel(Tag(kOperationReceive), Tag(kOperationCancel));
@@ -131,6 +132,8 @@ void Connection::PauseReceive() {
 void Connection::ResumeReceive() {
   if (!receive_paused_) return;
   receive_paused_ = false;
+  // While it was paused the peer waited for us: its idle time begins now.
+  last_activity_ = worker_->now();
   if (receiving()) worker_->ScheduleOffer(*this);
   UpdateReceiving();
 }

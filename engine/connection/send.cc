@@ -91,7 +91,12 @@ size_t Connection::output_bytes() const { return queue_ == nullptr ? 0 : queue_-
 void Connection::FlushOutput() {
   flush_scheduled_ = false;
   if (state_ != State::kOpen && state_ != State::kFlushing) return;
-  if (send_in_flight_ || file_read_in_flight_) return;
+  if (send_in_flight_ || file_read_in_flight_) {
+    // Behind a stuck send nothing may move for a long time, while a peer that only sends could make
+    // us keep its input without a bound.
+    if (send_in_flight_ && send_stuck_) UpdateReceiving();
+    return;
+  }
   if (queue_ != nullptr) {
     queue_->Consume(0);  // drops what was reserved and then left empty
     if (!queue_->empty()) {
@@ -115,6 +120,7 @@ void Connection::SubmitFront(bool stuck) {
     return;
   }
   send_in_flight_ = true;
+  send_stuck_ = stuck;
   ++in_flight_;
   const UserData tag = Tag(kOperationSend);
   if (stuck) {
@@ -144,6 +150,8 @@ void Connection::OnSend(int32_t result) {
     queue_->Consume(sent);
     bytes_sent_ += sent;
     worker_->counters().bytes_sent.Add(sent);
+    // The peer made room, so it is there: whoever takes a long answer slowly is not idle.
+    if (send_stuck_) last_activity_ = worker_->now();
     if (!queue_->empty()) SubmitFront(/*stuck=*/was_short);
     OnOutputMoved();
   } else if (result == -EAGAIN || result == -EINTR || result == -ENOBUFS || result == -ENOMEM) {
@@ -178,9 +186,9 @@ void Connection::OnOutputMoved() {
   const size_t pending = output_bytes();
   if (output_paused_ && pending <= options_->send_queue_bytes_low) {
     output_paused_ = false;
+    // Nothing was taken from the peer meanwhile: its idle time begins now.
+    last_activity_ = worker_->now();
     if (receiving()) worker_->ScheduleOffer(*this);
-  } else if (output_paused_ && receive_armed_) {
-    worker_->counters().receive_paused.Add();
   }
   if (state_ == State::kOpen) {
     UpdateReceiving();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/log.h"
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/worker/posted.h"
@@ -27,7 +28,8 @@ uint32_t ConnectionsMax(const ServerOptions& options) {
 
 }  // namespace
 
-Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring)
+Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
+               std::unique_ptr<Ring> ring)
     : server_(server),
       environment_(environment),
       ring_(std::move(ring)),
@@ -101,7 +103,19 @@ void Worker::AddAccepted(Listener& listener, int fd) {
 }
 
 TimerId Worker::AddTimer(Duration delay, Duration period, absl::AnyInvocable<void()> callback) {
-  return timers_.Add(now_ + std::max<int64_t>(0, delay.count()), period, std::move(callback));
+  // A callback that throws costs its own run, never the worker.
+  auto guarded = [this, callback = std::move(callback)]() mutable {
+    try {
+      callback();
+    } catch (const std::exception& exception) {
+      counters().handler_exceptions.Add();
+      log::Get().error("a timer threw: {}", exception.what());
+    } catch (...) {
+      counters().handler_exceptions.Add();
+      log::Get().error("a timer threw");
+    }
+  };
+  return timers_.Add(now_ + std::max<int64_t>(0, delay.count()), period, std::move(guarded));
 }
 
 bool Worker::CancelTimer(TimerId id) { return timers_.Cancel(id); }

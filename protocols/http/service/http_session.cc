@@ -156,17 +156,18 @@ size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& he
                                    PathEntry* entry, std::string_view path,
                                    std::string_view input) {
   const size_t behind = input.size() - head.head_bytes;
-  const bool whole =
-      head.body_framing == BodyFraming::kNone ||
-      (head.body_framing == BodyFraming::kContentLength && head.content_length <= behind);
+  // Content that nobody asked for is not read, and the connection is closed: going on when it
+  // happens to be here already would let the outcome depend on where the bytes were cut.
+  const bool has_content =
+      head.body_framing == BodyFraming::kChunked ||
+      (head.body_framing == BodyFraming::kContentLength && head.content_length > 0);
   Complete(connection);
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
   Request request = NewRequest(connection, head);
   request.path_ = path;
-  // Content that nobody asked for and that is not here yet is not waited for.
-  exchange.close = exchange.close || !whole || request.method_ == Method::kConnect;
-  bytes_behind_ = behind > 0;
+  exchange.close = exchange.close || has_content || request.method_ == Method::kConnect;
+  bytes_behind_ = behind > 0 || has_content;
   Response response(*this, connection, exchange, scratch.fields);
   if (request.method_ == Method::kConnect) {
     response.Error(501);
@@ -185,7 +186,7 @@ size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& he
     response.Header("Allow", entry->allow).Error(405);
   }
   AfterHandler(connection, response);
-  return whole ? head.head_bytes + head.content_length : input.size();
+  return has_content ? input.size() : head.head_bytes;
 }
 
 size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, PathEntry& entry) {

@@ -174,7 +174,10 @@ class EchoSession final : public Session {
     } else if (reason == CloseReason::kMessageTimeout) {
       deadline = record_.item_begun_at + timeouts.message.count();
     } else if (reason == CloseReason::kReadTimeout) {
-      deadline = record_.last_input_at + timeouts.read.count();
+      // Room made by the peer counts as well, so the engine knows better than this session.
+      Expect(connection.last_activity() >= record_.last_input_at || record_.was_held_back,
+             "input that was no activity");
+      deadline = connection.last_activity() + timeouts.read.count();
     } else if (reason == CloseReason::kLifetime) {
       deadline = record_.opened_at + timeouts.lifetime.count();
     } else {

@@ -70,6 +70,7 @@ class EchoProtocol final : public Protocol {
 
   // Connections take the records in the order in which they are accepted.
   std::vector<std::unique_ptr<ConnectionRecord>>& records() { return records_; }
+  const std::vector<std::unique_ptr<ConnectionRecord>>& records() const { return records_; }
   // How late a deadline may be noticed.
   void set_tolerance(Duration tolerance) { tolerance_ = tolerance; }
 

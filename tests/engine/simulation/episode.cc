@@ -15,6 +15,11 @@ Episode::Episode(uint64_t seed, uint32_t connection_count)
     : world_(seed, Faults::Some()),
       protocol_(world_),
       engine_(world_, protocol_, DrawOptions()),
+      outbound_(world_, engine_,
+                [this] {
+                  --outbound_busy_;
+                  OnPeerDone();
+                }),
       peers_to_come_(connection_count) {
   engine_.ring().set_turn_hook([this] { CheckTurn(); });
   ScheduleArrivals(connection_count);
@@ -42,6 +47,7 @@ SimulatedEngine::Options Episode::DrawOptions() {
   if (random.Chance(0.2)) options.connections_max = static_cast<uint32_t>(random.Between(3, 30));
   options.stop_timeout = std::chrono::seconds(2);
   Timeouts& timeouts = options.stream.timeouts;
+  timeouts.connect = std::chrono::milliseconds(50);
   timeouts.handshake = std::chrono::milliseconds(150);
   timeouts.message = std::chrono::milliseconds(200);
   timeouts.read = std::chrono::milliseconds(300);
@@ -56,6 +62,10 @@ SimulatedEngine::Options Episode::DrawOptions() {
 
 void Episode::ScheduleArrivals(uint32_t connection_count) {
   const uint64_t spread = world_.random.Chance(0.3) ? 10 : 1000;
+  if (world_.random.Chance(0.2)) outbound_busy_ = connection_count / 10;
+  for (uint32_t i = 0; i < outbound_busy_; ++i) {
+    outbound_.ScheduleAttempt(std::chrono::microseconds(connection_count * 1000));
+  }
   for (uint32_t i = 0; i < connection_count; ++i) {
     world_.After(std::chrono::microseconds(world_.random.Below(connection_count * spread)),
                  [this] { Connect(); });
@@ -88,7 +98,7 @@ void Episode::Connect() {
 }
 
 void Episode::OnPeerDone() {
-  if (peers_to_come_ == 0 && peers_busy_ == 0) Stop();
+  if (peers_to_come_ == 0 && peers_busy_ == 0 && outbound_busy_ == 0) Stop();
 }
 
 void Episode::Stop() {
@@ -96,17 +106,19 @@ void Episode::Stop() {
   stop_posted_ = true;
   // From here on the kernel behaves, and everything has to come to its end.
   world_.faults = Faults::None();
-  engine_.PostStop();
+  if (stops_midway_ && world_.random.Chance(0.2)) {
+    engine_.worker().Post([this] { engine_.worker().StopNow(); });
+  } else {
+    engine_.PostStop();
+  }
 }
 
 void Episode::CheckTurn() {
   ++turns_;
   if (turns_ % 8 != 0) return;
-  uint32_t open = 0;
   const StreamOptions& options = engine_.stream_options();
   for (const auto& record : protocol_.records()) {
     if (!record->opened || record->closed_count > 0) continue;
-    ++open;
     const Connection* connection = engine_.worker().Find(record->connection_id);
     if (connection == nullptr || !connection->open()) continue;
     // What was received and not consumed: an item, and what was in flight when input was held back.
@@ -118,7 +130,6 @@ void Episode::CheckTurn() {
       world_.Fail("the output queue exceeds its bound");
     }
   }
-  static_cast<void>(open);
 }
 
 void Episode::Run(Tally& tally) {
@@ -129,6 +140,7 @@ void Episode::Run(Tally& tally) {
     CheckConnection(*peers_[i], *protocol_.records()[i]);
     tally.complete += peers_[i]->saw_all_answers();
   }
+  outbound_.Check(stops_midway_);
   CheckCounters();
 
   const WorkerCounters& counters = engine_.counters();
@@ -168,7 +180,10 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
   }
   const bool reads_all = plan.kind == PeerPlan::Kind::kPolite || plan.kind == PeerPlan::Kind::kSlow;
   if (reads_all && !plan.answers_may_be_lost) {
-    if (!peer.saw_all_answers()) fail("answers are missing");
+    if (!peer.saw_all_answers()) {
+      fail(fmt::format("answers are missing; at the end of input {} bytes were unconsumed",
+                       record.unconsumed_at_end));
+    }
     if (!peer.saw_end()) fail("the connection was reset, not closed");
     if (!plan.server_closes && record.unconsumed_at_end != 0) fail("whole requests were left over");
   }
@@ -178,11 +193,16 @@ void Episode::CheckCounters() {
   const WorkerCounters& counters = engine_.counters();
   uint64_t opened = 0;
   for (const auto& record : protocol_.records()) opened += record->opened;
+  const uint64_t closed = opened + outbound_.opened_count();
   if (counters.connections_accepted.Get() != opened ||
-      counters.connections_closed.Get() != opened) {
-    world_.Fail(fmt::format("{} connections opened, {} counted as accepted, {} as closed", opened,
-                            counters.connections_accepted.Get(),
+      counters.connections_closed.Get() != closed) {
+    world_.Fail(fmt::format("{} connections accepted, {} counted; {} closed, {} counted", opened,
+                            counters.connections_accepted.Get(), closed,
                             counters.connections_closed.Get()));
+  }
+  if (!stops_midway_ && counters.connections_connected.Get() != outbound_.accepted_count()) {
+    world_.Fail(fmt::format("{} outbound connections accepted, {} counted",
+                            outbound_.accepted_count(), counters.connections_connected.Get()));
   }
 }
 

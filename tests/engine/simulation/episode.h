@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/engine/simulation/echo_protocol.h"
+#include "tests/engine/simulation/outbound_traffic.h"
 #include "tests/engine/simulation/scripted_peer.h"
 #include "tests/engine/simulation/simulated_engine.h"
 #include "tests/engine/simulation/world.h"
@@ -49,6 +50,8 @@ class Episode {
   EchoProtocol protocol_;
   size_t receive_slack_bytes_ = 0;
   SimulatedEngine engine_;
+  OutboundTraffic outbound_;
+  uint32_t outbound_busy_ = 0;
   std::vector<std::unique_ptr<ScriptedPeer>> peers_;
   // peers_[i] and protocol_.records()[i] are the two ends of one connection.
   uint32_t peers_to_come_;

@@ -94,8 +94,7 @@ PeerPlan DrawPlan(Random& random) {
     plan.kind = PeerPlan::Kind::kStalled;
     AddLarge(plan, Command::kLarge, static_cast<uint32_t>(random.Between(40'000, 60'000)));
     plan.expected_reason = CloseReason::kWriteTimeout;
-    // It does not see the end, which is behind what it does not read.
-    plan.leaves_after = std::chrono::seconds(2);
+
   } else if (draw < 20) {
     plan.kind = PeerPlan::Kind::kSlow;
     AddLarge(plan, Command::kLarge, static_cast<uint32_t>(random.Between(20'000, 60'000)));
@@ -116,7 +115,14 @@ ScriptedPeer::ScriptedPeer(World& world, PeerPlan plan, std::shared_ptr<Simulate
   if (plan_.leaves_after != Duration::max()) {
     world_.After(plan_.leaves_after, [this] { Leave(); });
   }
+  if (plan_.kind == PeerPlan::Kind::kStalled) LeaveOnceClosed(100);
   Schedule(Duration::zero());
+}
+
+// A stalled peer never sees the end, which is behind what it does not read.
+void ScriptedPeer::LeaveOnceClosed(int patience) {
+  if (stream_->closed() || patience == 0) return Leave();
+  world_.After(std::chrono::milliseconds(100), [=, this] { LeaveOnceClosed(patience - 1); });
 }
 
 void ScriptedPeer::Schedule(Duration delay) {

@@ -61,6 +61,7 @@ class ScriptedPeer {
   void Read();
   void Send();
   void Leave();
+  void LeaveOnceClosed(int patience);
   void Finish();
 
   World& world_;

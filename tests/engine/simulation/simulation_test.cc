@@ -48,7 +48,7 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   std::fflush(stdout);
   const auto begin = std::chrono::steady_clock::now();
   Tally tally;
-  for (uint64_t made = 0; made < connection_count; made += kConnectionsPerEpisode) {
+  while (tally.connections < connection_count) {
     Episode(first_seed + tally.episodes, kConnectionsPerEpisode).Run(tally);
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
@@ -59,7 +59,8 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   for (const CloseReason reason :
        {CloseReason::kPeerClosed, CloseReason::kPeerReset, CloseReason::kLocal,
         CloseReason::kHandlerError, CloseReason::kHandshakeTimeout, CloseReason::kMessageTimeout,
-        CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping}) {
+        CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping,
+        CloseReason::kConnectTimeout, CloseReason::kConnectFailed}) {
     EXPECT_GT(tally.by_reason[static_cast<int>(reason)], 0u) << CloseReasonName(reason);
   }
   EXPECT_GT(tally.accept_paused, 0u);
