@@ -9,7 +9,9 @@ namespace ringmaster::simulation {
 
 namespace {
 constexpr uint64_t kTurnsPerConnectionMax = 100'000;
-}
+// From OnClosed until the last completion of the connection has come, late as it may be.
+constexpr TimePoint kCloseToleranceNs = 20'000'000;
+}  // namespace
 
 Episode::Episode(uint64_t seed, uint32_t connection_count)
     : world_(seed, Faults::Some()),
@@ -172,6 +174,10 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
   if (record.sessions_alive != 0) fail("a session was never destroyed");
   if (record.new_session_throws) return;
   if (record.closed_count != 1) fail("OnClosed was not called exactly once");
+  if (peer.stream().closed_at() > record.closed_at + kCloseToleranceNs) {
+    fail(fmt::format("its socket was closed only {} ns later",
+                     peer.stream().closed_at() - record.closed_at));
+  }
   if (stops_midway_ || record.callback_threw || record.refused_output) return;
 
   const PeerPlan& plan = peer.plan();

@@ -52,6 +52,7 @@ class ScriptedPeer {
   bool done() const { return done_; }
   bool saw_all_answers() const { return read_bytes_ == plan_.answers.size(); }
   bool saw_end() const { return saw_end_; }
+  const SimulatedStream& stream() const { return *stream_; }
   // A goodbye may come in place of answers: a callback of the session may throw at any time.
   void TolerateGoodbye() { goodbye_tolerated_ = true; }
 

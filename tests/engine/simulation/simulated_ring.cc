@@ -6,6 +6,11 @@
 
 namespace ringmaster::simulation {
 
+namespace {
+// Far more than peers do while an engine that works has nothing to hear of them.
+constexpr uint64_t kEventsPerWaitMax = 3'000'000;
+}  // namespace
+
 SimulatedRing::SimulatedRing(World& world, const Options& options)
     : world_(world),
       options_(options),
@@ -95,12 +100,16 @@ void SimulatedRing::SubmitAndWait(const Wait& wait) {
   if (world_.random.Chance(world_.faults.early_return)) return;
   TimePoint limit = wait.deadline;
   bool batching = false;
+  uint64_t event_count = 0;
   while (ready_.size() < wait.completions_min) {
     if (wait.batch_microseconds != 0 && !ready_.empty() && !batching) {
       batching = true;
       limit = std::min(limit, world_.now() + TimePoint{wait.batch_microseconds} * 1000);
     }
     if (!RunNext(limit)) return;
+    if (++event_count == kEventsPerWaitMax) {
+      world_.Fail("the peers go on and on, and nothing completes:\n" + Leftovers());
+    }
   }
 }
 

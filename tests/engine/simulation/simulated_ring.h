@@ -126,6 +126,8 @@ class SimulatedRing final : public Ring {
     // For the busy-loop check: receives that found no buffer since one was returned.
     uint64_t starved_at_publish = UINT64_MAX;
     int starved_count = 0;
+    // The same for sends: -EAGAIN in a row, without one that waits for room.
+    int would_block_count = 0;
   };
   struct Arrival {
     TimePoint time;

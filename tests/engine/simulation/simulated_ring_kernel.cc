@@ -17,6 +17,7 @@ namespace {
 constexpr int kAcceptErrors[] = {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
 // A receive that is re-armed this often without any buffer coming home is a busy loop.
 constexpr int kStarvedMax = 16;
+constexpr int kWouldBlockMax = 16;
 }  // namespace
 
 void SimulatedRing::Start(Operation& operation) {
@@ -161,6 +162,11 @@ void SimulatedRing::ProgressSend(Operation& operation) {
     }
   }
   const int result = SendPieces(operation, bytes_max);
+  int& would_block_count = FindDescriptor(operation.fd)->would_block_count;
+  would_block_count = operation.stuck || operation.sent > 0 ? 0 : would_block_count + 1;
+  if (would_block_count > kWouldBlockMax) {
+    world_.Fail("a send is tried again and again instead of waiting for room");
+  }
   // Without MSG_WAITALL any progress ends the wait.
   if (operation.stuck && operation.sent == 0 && result == -EAGAIN) return;
   Finish(operation, operation.sent > 0 ? static_cast<int>(operation.sent) : result);

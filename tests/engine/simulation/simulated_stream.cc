@@ -99,6 +99,7 @@ void SimulatedStream::Shutdown(int how) {
 
 void SimulatedStream::Close() {
   closed_ = true;
+  closed_at_ = world_.now();
   ring_ = nullptr;
   if (!to_engine_.empty()) {
     // Bytes nobody read: Linux sends RST instead of FIN, and it may overtake our last answer.

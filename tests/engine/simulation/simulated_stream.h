@@ -61,6 +61,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   void Shutdown(int how);
   void Close();
   bool closed() const { return closed_; }
+  TimePoint closed_at() const { return closed_at_; }
 
  private:
   friend class SimulatedRing;
@@ -85,6 +86,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   bool finished_ = false;  // the engine's FIN
   bool receive_shut_ = false;
   bool closed_ = false;
+  TimePoint closed_at_ = 0;
 
   // Set by the ring while its socket exists; operations while the kernel holds them.
   SimulatedRing* ring_ = nullptr;
