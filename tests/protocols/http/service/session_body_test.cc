@@ -36,6 +36,7 @@ TEST_F(HttpSessionTest, RefusesWithTheRightStatusAndReadsNothingBehind) {
        "400"},
       {"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n",
        "400"},
+      {"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", "405"},
       {"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", "404"},
       {"POST /unwanted HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
        "403"},
