@@ -28,7 +28,8 @@ namespace ringmaster {
 class Worker {
  public:
   // `ring` is a KernelRing, or a simulation. `server` outlives the worker.
-  Worker(ServerDefinition& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring);
+  Worker(ServerDefinition& server, const WorkerEnvironment& environment,
+         std::unique_ptr<Ring> ring);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -102,6 +103,7 @@ class Worker {
   bool Stopped() const;
   void CancelControl();
   void PublishFigures();
+  void TrimMemoryAfterAFall();
   Ring::Wait NextWait();
   Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
   friend class Connection;
@@ -146,6 +148,7 @@ class Worker {
   bool stop_now_ = false;
   uint32_t closes_in_flight_ = 0;
   uint32_t completions_last_turn_ = 0;
+  uint32_t connections_peak_ = 0;  // since the last trim
 };
 
 }  // namespace ringmaster
