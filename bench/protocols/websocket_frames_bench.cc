@@ -6,8 +6,9 @@
 #include "protocols/websocket/codec/frame_parser.h"
 #include "protocols/websocket/codec/frame_writer.h"
 
-// What one masked message costs from input to event: header, unmasking in place, UTF-8. The frame is
-// copied afresh in every round, since parsing changes it; the copy alone is measured for comparison.
+// What one masked message costs from input to event: header, unmasking in place, UTF-8. The frame
+// is copied afresh in every round, since parsing changes it; the copy alone is measured for
+// comparison.
 
 namespace ringmaster::websocket {
 namespace {

@@ -50,6 +50,11 @@ def main():
                 found += layer_rules.violations(name, path.read_text(encoding="utf-8"))
         results.append((not found, f"the rules hold in {folder}/", found))
 
+    # The README's first program is the one that is compiled.
+    program = (ROOT / "tools/examples/game.cc").read_text(encoding="utf-8")
+    shown = program[program.index("#include") :] in (ROOT / "README.md").read_text(encoding="utf-8")
+    results.append((shown, "the README shows tools/examples/game.cc as it is", ["they differ"]))
+
     print(f"1..{len(results)}")
     for number, (passed, description, found) in enumerate(results, start=1):
         print(f"{'ok' if passed else 'not ok'} {number} - {description}")

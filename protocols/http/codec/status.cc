@@ -52,7 +52,7 @@ namespace {
   X(429, "Too Many Requests")               \
   X(431, "Request Header Fields Too Large") \
   X(451, "Unavailable For Legal Reasons")   \
-  X(500, "Internal ServerDefinition Error")           \
+  X(500, "Internal Server Error")           \
   X(501, "Not Implemented")                 \
   X(502, "Bad Gateway")                     \
   X(503, "Service Unavailable")             \

@@ -11,7 +11,13 @@
 #include "engine/base/time.h"
 #include "protocols/http/codec/response_head.h"
 
+namespace ringmaster {
+class Connection;
+}
+
 namespace ringmaster::http {
+
+class HttpSession;
 
 // What must be known of a request to answer it, after its bytes are gone.
 struct Exchange {
@@ -61,10 +67,24 @@ struct PendingExchange {
   std::string target;
 };
 
+// How a PendingResponse finds its session: both are nullptr once the pipeline is gone, and the
+// session, the connection and the worker may be too.
+struct PendingLink {
+  HttpSession* session = nullptr;
+  Connection* connection = nullptr;
+};
+
 // The exchanges of one connection that are not finished, in request order, without a gap. Only the
 // first one writes to the connection; the others keep their pieces until they are first.
 struct Pipeline {
+  Pipeline(HttpSession& session, Connection& connection)
+      : link(std::make_shared<PendingLink>(PendingLink{&session, &connection})) {}
+  ~Pipeline() { *link = PendingLink(); }
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
   std::deque<PendingExchange> slots;
+  std::shared_ptr<PendingLink> link;
 };
 
 }  // namespace ringmaster::http

@@ -10,6 +10,9 @@
 
 namespace ringmaster::http {
 
+// One per connection, idle ones included.
+static_assert(sizeof(HttpSession) <= 128);
+
 HttpSession::HttpSession(Service& service, Connection& connection)
     : service_(&service), default_options_(&connection.options()) {}
 
@@ -55,7 +58,7 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
   if (entry != nullptr && entry->upgrade != nullptr && (route == nullptr || head.Find("upgrade"))) {
     return Upgrade(connection, head, *entry);
   }
-  if (route == nullptr) return AnswerUnrouted(connection, head, entry, input);
+  if (route == nullptr) return AnswerUnrouted(connection, head, entry, path, input);
   bytes_behind_ = input.size() > head.head_bytes;
   if (head.body_framing != BodyFraming::kNone || route->streaming_handler != nullptr ||
       route->options.body_required) [[unlikely]] {
@@ -150,19 +153,21 @@ void HttpSession::AfterHandler(Connection& connection, Response& response) {
 }
 
 size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& head,
-                                   PathEntry* entry, std::string_view input) {
+                                   PathEntry* entry, std::string_view path,
+                                   std::string_view input) {
   const size_t behind = input.size() - head.head_bytes;
-  const bool whole =
-      head.body_framing == BodyFraming::kNone ||
-      (head.body_framing == BodyFraming::kContentLength && head.content_length <= behind);
+  // Content that nobody asked for is not read, and the connection is closed: going on when it
+  // happens to be here already would let the outcome depend on where the bytes were cut.
+  const bool has_content =
+      head.body_framing == BodyFraming::kChunked ||
+      (head.body_framing == BodyFraming::kContentLength && head.content_length > 0);
   Complete(connection);
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
   Request request = NewRequest(connection, head);
-  if (entry == nullptr && !scratch.path.empty()) request.path_ = head.path;
-  // Content that nobody asked for and that is not here yet is not waited for.
-  exchange.close = exchange.close || !whole || request.method_ == Method::kConnect;
-  bytes_behind_ = behind > 0;
+  request.path_ = path;
+  exchange.close = exchange.close || has_content || request.method_ == Method::kConnect;
+  bytes_behind_ = behind > 0 || has_content;
   Response response(*this, connection, exchange, scratch.fields);
   if (request.method_ == Method::kConnect) {
     response.Error(501);
@@ -181,7 +186,7 @@ size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& he
     response.Header("Allow", entry->allow).Error(405);
   }
   AfterHandler(connection, response);
-  return whole ? head.head_bytes + head.content_length : input.size();
+  return has_content ? input.size() : head.head_bytes;
 }
 
 size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, PathEntry& entry) {

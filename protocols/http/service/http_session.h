@@ -21,10 +21,9 @@ class Service;
 // there is one per connection: what is needed only for the length of a call is the Service's
 // scratch, and what few requests need (a pipeline, content on its way) is allocated for them alone.
 //
-//   OnInput ─ ReadRequest ─ Dispatch ─ handler ─ Response ─ Reserve/Commit ─▶ connection   (whole
-//   request)
-//        └─ ReadBody: content in pieces                └─ Hold: Pipeline ─ Advance ─▶ ... (answered
-//        later)
+//   OnInput ─ ReadRequest ─ Dispatch ─ handler ─ Response ─ Reserve/Commit ─▶ connection
+//        │                                └ answered later: Hold ─ Pipeline ─ Advance ─▶ connection
+//        └─ ReadBody: content in pieces
 class HttpSession final : public Session {
  public:
   HttpSession(Service& service, Connection& connection);
@@ -44,9 +43,10 @@ class HttpSession final : public Session {
   // -----------------------------------------
 
   // The exchange's place to write from: itself while nothing is in front of it, else a slot.
-  Exchange& Place(Exchange& exchange);
+  Exchange& Place(Connection& connection, Exchange& exchange);
   // Gives the exchange a slot of the pipeline.
-  PendingExchange& Hold(Exchange& exchange);
+  PendingExchange& Hold(Connection& connection, Exchange& exchange);
+  const std::shared_ptr<PendingLink>& pending_link() const { return pipeline_->link; }
   PendingExchange* FindSlot(uint32_t sequence);
   // Room for a part of the response: in the connection's output when it is the exchange's turn,
   // else in its slot. nullptr: refused by a bound.
@@ -81,7 +81,7 @@ class HttpSession final : public Session {
 
   bool FindEntry(const RequestHead& head, PathEntry*& entry, std::string_view& path);
   size_t AnswerUnrouted(Connection& connection, const RequestHead& head, PathEntry* entry,
-                        std::string_view input);
+                        std::string_view path, std::string_view input);
   size_t Upgrade(Connection& connection, const RequestHead& head, PathEntry& entry);
   void BeginBody(Connection& connection, const RequestHead& head, Route& route,
                  std::string_view head_bytes, bool send_continue);

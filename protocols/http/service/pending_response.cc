@@ -1,8 +1,10 @@
 #include "protocols/http/service/pending_response.h"
 
+#include <string>
 #include <utility>
 
-#include "engine/worker/worker.h"
+#include "engine/connection/connection.h"
+#include "protocols/http/service/exchange.h"
 #include "protocols/http/service/http_session.h"
 #include "protocols/http/service/response.h"
 
@@ -13,24 +15,16 @@ PendingResponse::PendingResponse(PendingResponse&& other) noexcept { *this = std
 PendingResponse& PendingResponse::operator=(PendingResponse&& other) noexcept {
   if (this == &other) return *this;
   AnswerIfForgotten();
-  worker_ = std::exchange(other.worker_, nullptr);
-  connection_id_ = other.connection_id_;
+  link_ = std::move(other.link_);
   sequence_ = other.sequence_;
   return *this;
 }
 
 PendingResponse::~PendingResponse() { AnswerIfForgotten(); }
 
-HttpSession* PendingResponse::FindSession() const {
-  if (worker_ == nullptr) return nullptr;
-  Connection* const connection = worker_->Find(connection_id_);
-  // The session is another one when the connection was upgraded since.
-  return connection == nullptr ? nullptr : dynamic_cast<HttpSession*>(connection->session());
-}
-
 PendingExchange* PendingResponse::FindSlot() const {
-  HttpSession* const session = FindSession();
-  return session == nullptr ? nullptr : session->FindSlot(sequence_);
+  if (link_ == nullptr || link_->session == nullptr) return nullptr;
+  return link_->session->FindSlot(sequence_);
 }
 
 bool PendingResponse::alive() const { return FindSlot() != nullptr; }
@@ -39,17 +33,17 @@ bool PendingResponse::With(absl::FunctionRef<void(Response&)> answer) {
   PendingExchange* const slot = FindSlot();
   if (slot == nullptr) return false;
   std::string fields;
-  Response response(*FindSession(), *worker_->Find(connection_id_), slot->exchange, fields);
+  Response response(*link_->session, *link_->connection, slot->exchange, fields);
   answer(response);
   return true;
 }
 
 void PendingResponse::PauseBody() {
-  if (HttpSession* session = FindSession()) session->PauseBody(*worker_->Find(connection_id_));
+  if (alive()) link_->session->PauseBody(*link_->connection);
 }
 
 void PendingResponse::ResumeBody() {
-  if (HttpSession* session = FindSession()) session->ResumeBody(*worker_->Find(connection_id_));
+  if (alive()) link_->session->ResumeBody(*link_->connection);
 }
 
 void PendingResponse::AnswerIfForgotten() noexcept {
@@ -58,7 +52,7 @@ void PendingResponse::AnswerIfForgotten() noexcept {
   } catch (...) {
     // Out of memory for a 500: the connection's timeouts end it.
   }
-  worker_ = nullptr;
+  link_.reset();
 }
 
 }  // namespace ringmaster::http

@@ -1,19 +1,16 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+#include <memory>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 
-namespace ringmaster {
-class Worker;
-}
-
 namespace ringmaster::http {
 
-class HttpSession;
 class Response;
 struct PendingExchange;
+struct PendingLink;
 
 // The right to answer a request after its handler returned: from a timer, another connection's
 // event, or a task given to Worker::Post. Worker's thread only, and not after the worker has ended.
@@ -44,15 +41,13 @@ class PendingResponse {
 
  private:
   friend class Response;
-  PendingResponse(Worker& worker, uint64_t connection_id, uint32_t sequence)
-      : worker_(&worker), connection_id_(connection_id), sequence_(sequence) {}
+  PendingResponse(std::shared_ptr<PendingLink> link, uint32_t sequence)
+      : link_(std::move(link)), sequence_(sequence) {}
 
-  HttpSession* FindSession() const;
   PendingExchange* FindSlot() const;
   void AnswerIfForgotten() noexcept;
 
-  Worker* worker_ = nullptr;  // nullptr: empty, or moved from
-  uint64_t connection_id_ = 0;
+  std::shared_ptr<PendingLink> link_;  // nullptr: empty, or moved from
   uint32_t sequence_ = 0;
 };
 

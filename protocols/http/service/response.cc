@@ -76,7 +76,7 @@ ResponseHead Response::NewHead(std::string_view content_type, ResponseFraming fr
 // Writes the head and the content behind it. False: the output queue refused it, the connection is
 // gone.
 bool Response::Begin(const ResponseHead& head, std::string_view content) {
-  exchange_ = &session_->Place(*exchange_);
+  exchange_ = &session_->Place(*connection_, *exchange_);
   exchange_->framing = head.framing;
   started_ = true;
   const std::string_view sent = OmitsContent() ? std::string_view() : content;
@@ -236,11 +236,11 @@ void Response::Abandon() {
 
 PendingResponse Response::Defer() {
   if (exchange_ == nullptr) throw std::logic_error("this request has been answered");
-  const uint32_t sequence = session_->Hold(*exchange_).exchange.sequence;
+  const uint32_t sequence = session_->Hold(*connection_, *exchange_).exchange.sequence;
   exchange_ = nullptr;
   started_ = true;
   deferred_ = true;
-  return PendingResponse(connection_->worker(), connection_->id(), sequence);
+  return PendingResponse(session_->pending_link(), sequence);
 }
 
 }  // namespace ringmaster::http

@@ -53,6 +53,7 @@ absl::StatusOr<PathEntry*> Router::Entry(std::string_view pattern) {
     }
     std::unique_ptr<PathEntry>& entry = exact_[std::string(pattern)];
     if (entry == nullptr) entry = std::make_unique<PathEntry>();
+    entry->path = pattern;
     return entry.get();
   }
   for (Pattern& known : patterns_) {

@@ -10,8 +10,11 @@
 #include "protocols/http/codec/http_date.h"
 #include "protocols/http/codec/request_head_parser.h"
 #include "protocols/http/service/access_record.h"
+#include "protocols/http/service/body_stream.h"
 #include "protocols/http/service/exchange.h"
 #include "protocols/http/service/http_counters.h"
+#include "protocols/http/service/request.h"
+#include "protocols/http/service/response.h"
 #include "protocols/http/service/route.h"
 #include "protocols/http/service/router.h"
 #include "protocols/http/service/upgrade.h"
@@ -46,7 +49,7 @@ struct StaticOptions {
 //     response.Json(UserAsJson(request.param("id")));
 //   });
 //   web.Static("/static", "/var/www");
-//   server.Listen("127.0.0.1:8080", web);
+//   server.Listen("127.0.0.1:8080", web);  // a ServerDefinition
 //
 // Patterns: see Router. Adding a route that cannot work returns kInvalidArgument; one that exists
 // is replaced. HEAD is answered by GET's handler, OPTIONS by the list of methods, unless they have

@@ -28,8 +28,9 @@ size_t HttpSession::ReadContent(Connection& connection, const RequestHead& head,
     return input.size();
   }
   const size_t behind = input.size() - head.head_bytes;
-  // A peer that has begun to send the content waits for no 100 (RFC 9110 section 10.1.1).
-  const bool send_continue = head.expect_continue && behind == 0 && needed_bytes_ == 0 &&
+  // Also sent when content is here already, although RFC 9110 section 10.1.1 lets a server leave it
+  // out then: what the peer sees must not depend on how its bytes were cut.
+  const bool send_continue = head.expect_continue && needed_bytes_ == 0 &&
                              head.body_framing != BodyFraming::kNone &&
                              !(has_length && head.content_length == 0);
   // The 100 must not come in front of an earlier answer.
@@ -49,6 +50,7 @@ size_t HttpSession::ReadContent(Connection& connection, const RequestHead& head,
     Expect(connection, Wait::kBody);
     return 0;
   }
+  if (send_continue) SendContinue(connection);
   Complete(connection);
   bytes_behind_ = behind > length;
   PathEntry* entry = nullptr;
@@ -159,9 +161,10 @@ void HttpSession::FinishBody(Connection& connection) {
   const std::unique_ptr<BodyProgress> body = std::move(body_);
   if (!body->streaming) {
     DispatchCollected(connection, *body);
-  } else if (body->stream.on_end != nullptr) {
-    body->stream.on_end(body->decoder.trailers());
+    return;
   }
+  if (body->stream.on_end != nullptr) body->stream.on_end(body->decoder.trailers());
+  CloseIfIdle(connection);
 }
 
 void HttpSession::DispatchCollected(Connection& connection, BodyProgress& body) {

@@ -25,9 +25,9 @@ PendingExchange* HttpSession::FindSlot(uint32_t sequence) {
   return slot.exchange.phase == Exchange::Phase::kDone ? nullptr : &slot;
 }
 
-PendingExchange& HttpSession::Hold(Exchange& exchange) {
+PendingExchange& HttpSession::Hold(Connection& connection, Exchange& exchange) {
   if (PendingExchange* slot = FindSlot(exchange.sequence)) return *slot;
-  if (pipeline_ == nullptr) pipeline_ = std::make_unique<Pipeline>();
+  if (pipeline_ == nullptr) pipeline_ = std::make_unique<Pipeline>(*this, connection);
   PendingExchange& slot = pipeline_->slots.emplace_back();
   slot.exchange = exchange;
   if (service_->access_log) {
@@ -39,8 +39,8 @@ PendingExchange& HttpSession::Hold(Exchange& exchange) {
   return slot;
 }
 
-Exchange& HttpSession::Place(Exchange& exchange) {
-  return IsFirst(exchange) ? exchange : Hold(exchange).exchange;
+Exchange& HttpSession::Place(Connection& connection, Exchange& exchange) {
+  return IsFirst(exchange) ? exchange : Hold(connection, exchange).exchange;
 }
 
 char* HttpSession::Reserve(Connection& connection, Exchange& exchange, size_t bytes) {
@@ -160,6 +160,8 @@ void HttpSession::Advance(Connection& connection) {
     pipeline_.reset();
     ReleaseInput(connection, kHoldBarrier);
     ReleaseInput(connection, kHoldPipeline);
+    // Whoever paused its content and then answered does not want it; it is read past.
+    ReleaseInput(connection, kHoldBody);
     CloseIfIdle(connection);
   } else if (pipeline_->slots.size() < service_->options().pipelined_requests_max) {
     ReleaseInput(connection, kHoldPipeline);

@@ -35,7 +35,7 @@ namespace ringmaster {
 // Routes are added before Main; handlers run in the workers, each in its own process.
 class Server : public ServerDefinition {
  public:
-  explicit Server(http::ServiceOptions options = {}) : http_(options) {}
+  explicit Server(http::ServiceOptions http_options = {}) : http_(http_options) {}
 
   // Every request for `path` that asks for WebSocket. The route is set up through the reference, before
   // Main, and lives as long as the server.
@@ -47,14 +47,14 @@ class Server : public ServerDefinition {
     return reference;
   }
 
-  void Get(std::string_view pattern, http::Handler handler, http::RouteOptions options = {});
-  void Post(std::string_view pattern, http::Handler handler, http::RouteOptions options = {});
-  void Put(std::string_view pattern, http::Handler handler, http::RouteOptions options = {});
-  void Delete(std::string_view pattern, http::Handler handler, http::RouteOptions options = {});
-  void Patch(std::string_view pattern, http::Handler handler, http::RouteOptions options = {});
-  void Any(std::string_view pattern, http::Handler handler, http::RouteOptions options = {});
+  void Get(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
+  void Post(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
+  void Put(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
+  void Delete(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
+  void Patch(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
+  void Any(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
   void Static(std::string_view prefix, const std::string& directory,
-              http::StaticOptions options = {});
+              http::StaticOptions static_options = {});
 
   // All routes on `address` ("0.0.0.0:8080", "[::1]:8080", "unix:/run/app.sock").
   void Listen(std::string_view address, const StreamOptions& stream = {});

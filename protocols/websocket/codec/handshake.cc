@@ -171,11 +171,12 @@ std::string_view HandshakeErrorFields(HandshakeError error) {
     case HandshakeError::kMethod:
       return "Allow: GET\r\n";
     case HandshakeError::kUpgrade:
-      // RFC 9110 section 15.5.22: a 426 names the protocol in Upgrade.
-      return "Upgrade: websocket\r\n";
+      // RFC 9110 section 15.5.22: a 426 names the protocol in Upgrade, and section 7.8: Connection
+      // then lists upgrade.
+      return "Upgrade: websocket\r\nConnection: Upgrade\r\n";
     case HandshakeError::kVersionUnsupported:
       // RFC 6455 section 4.4.
-      return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+      return "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
     default:
       return "";
   }

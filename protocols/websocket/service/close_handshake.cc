@@ -1,7 +1,5 @@
 #include "protocols/websocket/service/close_handshake.h"
 
-#include <cstring>
-
 #include "protocols/websocket/codec/frame_writer.h"
 
 namespace ringmaster::websocket {
@@ -41,7 +39,7 @@ void CloseHandshake::SendCloseFrame(Connection& connection, uint16_t code,
   if (!empty) {
     out[0] = static_cast<char>(code >> 8);
     out[1] = static_cast<char>(code);
-    std::memcpy(out + 2, reason.data(), reason.size());
+    reason.copy(out + 2, reason.size());
   }
   connection.CommitOutput(frame_bytes);
 }

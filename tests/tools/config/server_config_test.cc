@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "protocols/http/codec/request_head_parser.h"
+#include "protocols/websocket/codec/frame_parser.h"
 #include "tools/ringmaster/config/server_config_reader.h"
 
 namespace ringmaster::config {
@@ -262,6 +264,21 @@ TEST(ServerConfig, AsksTheOriginCheckForEachEntry) {
   };
   EXPECT_EQ(Refused("{\"websocket\": {\"allowed_origins\": [\"good\",\n\"bad\"]}}", options),
             "server.json:2: websocket.allowed_origins[1]: \"bad\" is no origin");
+}
+
+TEST(ServerConfig, RefusesAnOriginThatIsNone) {
+  EXPECT_THAT(Refused("{\"websocket\": {\"allowed_origins\": [\"https://a.example\",\n"
+                      "\"https://a.example/path\"]}}"),
+              testing::StartsWith("server.json:2: websocket.allowed_origins[1]: "));
+  Parse(R"({"websocket": {"allowed_origins": ["https://*.a.example", "*", "null"]}})");
+}
+
+TEST(RequestLimits, DefaultToTheCodecs) {
+  const RequestLimits limits;
+  EXPECT_EQ(limits.header_bytes_max, http::HeadLimits().head_bytes_max);
+  EXPECT_EQ(limits.header_count_max, http::HeadLimits().fields_max);
+  EXPECT_EQ(limits.message_bytes_max, websocket::FrameLimits().message_bytes_max);
+  EXPECT_EQ(limits.message_fragments_max, websocket::FrameLimits().fragments_max);
 }
 
 TEST(ServerConfig, RefusesUsersAndDirectoriesThisMachineLacks) {

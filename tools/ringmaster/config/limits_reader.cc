@@ -1,6 +1,7 @@
 #include "tools/ringmaster/config/limits_reader.h"
 
 #include "protocols/http/codec/request_head.h"
+#include "protocols/websocket/codec/origin.h"
 
 namespace ringmaster::config {
 namespace {
@@ -48,10 +49,10 @@ void ReadOrigin(ConfigObject& object,
     for (const ConfigValue& item : list->Items()) {
       std::string origin;
       if (!item.Read(origin)) continue;
-      if (check) {
-        const absl::Status status = check(origin);
-        if (!status.ok()) item.Fail(std::string(status.message()));
-      }
+      const absl::Status status =
+          check ? check(origin)
+                : websocket::OriginPolicy::FromEntries(std::span(&origin, 1)).status();
+      if (!status.ok()) item.Fail(std::string(status.message()));
       origins.push_back(std::move(origin));
     }
     out.allowed_origins = std::move(origins);

@@ -10,7 +10,7 @@ void ReadRequestLimits(ConfigObject& object, RequestLimits& out);
 // Those that a route may override.
 void ReadRouteLimits(ConfigObject& object, RouteLimits& out);
 
-// allowed_origins and missing_origin. `check` may be empty.
+// allowed_origins and missing_origin. `check` may be empty: see ReadOptions.
 void ReadOrigin(ConfigObject& object,
                 const std::function<absl::Status(const std::string& entry)>& check,
                 OriginConfig& out);

@@ -19,7 +19,7 @@ struct RequestLimits {
   uint32_t header_count_max = 100;
   uint64_t body_bytes_max = 1u << 20;
   uint64_t message_bytes_max = 1u << 20;
-  uint32_t message_fragments_max = 1024;
+  uint32_t message_fragments_max = 16 * 1024;
   uint32_t pipelined_requests_max = 128;
   uint32_t requests_per_connection_max = 0;  // 0 = no bound
 
@@ -27,7 +27,8 @@ struct RequestLimits {
 };
 
 struct OriginConfig {
-  // As written. No list: same origin only. An empty list: none.
+  // As written. No list, or an empty one: same origin only. An empty one takes back a list that
+  // stands at the root.
   std::optional<std::vector<std::string>> allowed_origins;
   // A handshake without Origin: true = allow. Unset: denied where a list is set, else allowed.
   std::optional<bool> allow_missing_origin;

@@ -15,7 +15,7 @@ struct ReadOptions {
   std::string base_directory = ".";
   // Whether directories, users and groups must exist on this machine.
   bool check_machine = true;
-  // Says what is wrong with an entry of allowed_origins; unset = not checked here.
+  // Says what is wrong with an entry of allowed_origins; unset = websocket::OriginPolicy decides.
   std::function<absl::Status(const std::string& entry)> check_origin;
 };
 

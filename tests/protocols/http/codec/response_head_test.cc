@@ -56,6 +56,7 @@ TEST(ResponseHead, FitsItsRoomForEveryStatus) {
   EXPECT_EQ(StatusLine(99), "");
   EXPECT_EQ(StatusLine(600), "");
   EXPECT_EQ(ReasonPhrase(404), "Not Found");
+  EXPECT_EQ(ReasonPhrase(500), "Internal Server Error");
   EXPECT_EQ(ReasonPhrase(299), "");
 }
 

@@ -136,7 +136,7 @@ TEST(Handshake, EveryErrorHasItsStatusReasonAndName) {
   EXPECT_EQ(HandshakeErrorStatus(Error::kUpgrade), 426);
   EXPECT_EQ(HandshakeErrorStatus(Error::kVersionUnsupported), 426);
   EXPECT_EQ(HandshakeErrorFields(Error::kVersionUnsupported),
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
 }
 
 }  // namespace
