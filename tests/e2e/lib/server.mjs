@@ -6,6 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -18,7 +19,8 @@ export const patience = sanitized ? 60_000 : 20_000;
 
 const demo = path.join(root, 'tools/ringmaster/demo.json');
 const running = new Set();
-process.on('exit', () => {
+// A test that failed may leave its server behind; it must not keep the suite from ending.
+after(() => {
   for (const child of running) child.kill('SIGKILL');
 });
 
@@ -121,6 +123,11 @@ export class RunningServer {
     const { code, stdout, stderr } = await this.command('status', '--json');
     assert.equal(code, 0, `status --json failed: ${stderr}`);
     return JSON.parse(stdout);
+  }
+
+  // All workers' counters together, by name.
+  async counters() {
+    return (await this.status()).totals.counters;
   }
 
   // The worker processes: the master's children.
