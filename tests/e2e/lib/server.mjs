@@ -6,7 +6,6 @@ import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -19,8 +18,8 @@ export const patience = sanitized ? 60_000 : 20_000;
 
 const demo = path.join(root, 'tools/ringmaster/demo.json');
 const running = new Set();
-// A test that failed may leave its server behind; it must not keep the suite from ending.
-after(() => {
+// A test that failed may leave its server behind; it does not keep the suite from ending (unref below), and ends with it.
+process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
@@ -171,6 +170,7 @@ export async function startServer({ config = demoConfig(), args = [], env = {}, 
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
+  for (const handle of [child, child.stdout, child.stderr]) handle.unref();
   const server = new RunningServer(child, directory);
   const ready = new Promise((resolve, reject) => {
     const look = () => {
