@@ -30,7 +30,7 @@ struct LevelName {
 constexpr std::array<LevelName, 7> kLevels = {{{"trace", spdlog::level::trace},
                                                {"debug", spdlog::level::debug},
                                                {"info", spdlog::level::info},
-                                               {"warning", spdlog::level::warn},
+                                               {"warn", spdlog::level::warn},
                                                {"error", spdlog::level::err},
                                                {"critical", spdlog::level::critical},
                                                {"off", spdlog::level::off}}};
@@ -135,7 +135,7 @@ absl::Status Setup(const std::string& level, const std::string& format, const st
   const std::optional<spdlog::level::level_enum> parsed_level = ParseLevel(level);
   if (!parsed_level) {
     return absl::InvalidArgumentError(fmt::format(
-        "log level \"{}\" is none of trace, debug, info, warning, error, critical, off", level));
+        "log level \"{}\" is none of trace, debug, info, warn, error, critical, off", level));
   }
   if (format != "text" && format != "json") {
     return absl::InvalidArgumentError(

@@ -13,7 +13,8 @@ namespace ringmaster {
 
 // A socket address as sockaddr, ready for bind(2) and connect(2).
 //
-//   Address::Parse("0.0.0.0:8080"), Address::Parse("[::1]:8080"), Address::Parse("unix:/run/app.sock")
+//   Address::Parse("0.0.0.0:8080"), Address::Parse("[::1]:8080"),
+//   Address::Parse("unix:/run/app.sock")
 //
 // Names are not looked up: that would block. Errors: kInvalidArgument, with what would be right.
 class Address {

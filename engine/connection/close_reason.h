@@ -8,24 +8,24 @@ namespace ringmaster {
 // Why a connection ended. Each has its own counter and reaches on_close. Keep kCloseReasonCount and
 // close_reason.cc in step; a test walks all of them.
 enum class CloseReason : uint8_t {
-  kNone,               // still open
-  kPeerClosed,         // the peer sent FIN and we had nothing left to say
-  kPeerReset,          // ECONNRESET, EPIPE and their kin
-  kLocal,              // the application asked
-  kProtocolError,      // the peer broke the protocol
-  kHandlerError,       // a handler threw
+  kNone,           // still open
+  kPeerClosed,     // the peer sent FIN and we had nothing left to say
+  kPeerReset,      // ECONNRESET, EPIPE and their kin
+  kLocal,          // the application asked
+  kProtocolError,  // the peer broke the protocol
+  kHandlerError,   // a handler threw
   kHandshakeTimeout,
   kHeaderTimeout,
   kBodyTimeout,
   kMessageTimeout,
-  kReadTimeout,        // idle
-  kWriteTimeout,       // the output queue made no progress
-  kCloseTimeout,       // the peer did not finish the closing handshake
+  kReadTimeout,   // idle
+  kWriteTimeout,  // the output queue made no progress
+  kCloseTimeout,  // the peer did not finish the closing handshake
   kLifetime,
-  kConnectTimeout,     // outbound
-  kConnectFailed,      // outbound: refused, unreachable, ...
+  kConnectTimeout,  // outbound
+  kConnectFailed,   // outbound: refused, unreachable, ...
   kSendQueueFull,
-  kLimit,              // a limit at the door or on a message
+  kLimit,  // a limit at the door or on a message
   kServerStopping,
 };
 inline constexpr int kCloseReasonCount = 19;

@@ -115,6 +115,9 @@ class Connection {
     ClearWait();
     SetWait(wait);
   }
+  // While something received is being worked on (an answer that comes later), the peer has nothing
+  // to say and the read timeout does not run; it starts anew when the work is done.
+  void SetBusy(bool busy);
   // Other bounds from now on (another route, per-connection changes). Must outlive the connection.
   void SetOptions(const StreamOptions& options);
   // OnIdleProbe is called at half the read timeout without a byte received.
@@ -226,6 +229,7 @@ class Connection {
   uint16_t closed_told_ : 1 = 0;
   uint16_t probe_sent_ : 1 = 0;
   uint16_t listed_for_close_ : 1 = 0;
+  uint16_t busy_ : 1 = 0;
   State state_ = State::kFree;
   CloseReason close_reason_ = CloseReason::kNone;
   Wait wait_ = Wait::kNone;

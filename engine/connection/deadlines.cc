@@ -60,9 +60,20 @@ void Connection::ClearWait() {
   PullInReadDeadline();
 }
 
+void Connection::SetBusy(bool busy) {
+  if (busy_ == busy) return;
+  busy_ = busy;
+  // The armed timeout is left as it is while busy: it fires once for nothing and is armed again
+  // without.
+  if (!busy) {
+    last_activity_ = worker_->now();
+    PullInReadDeadline();
+  }
+}
+
 TimePoint Connection::ReadDeadline() const {
   if (item_deadline_ != kNever) return item_deadline_;
-  if (state_ != State::kOpen) return kNever;
+  if (state_ != State::kOpen || busy_) return kNever;
   const Duration read = options_->timeouts.read;
   const bool probe_next = idle_probe_ && !probe_sent_;
   return DeadlineAfter(last_activity_, probe_next ? read / 2 : read);

@@ -6,8 +6,8 @@
 
 namespace ringmaster {
 
-// Every wait of one stream, as a duration. 0 = off. DESIGN: "a timeout is a duration, a deadline is the
-// point in time it becomes". Defaults are what a public server wants.
+// Every wait of one stream, as a duration. 0 = off. DESIGN: "a timeout is a duration, a deadline is
+// the point in time it becomes". Defaults are what a public server wants.
 struct Timeouts {
   Duration connect = std::chrono::seconds(5);     // outbound connect(2)
   Duration handshake = std::chrono::seconds(10);  // accept -> first byte; and protocol handshakes

@@ -27,7 +27,10 @@ PendingExchange* HttpSession::FindSlot(uint32_t sequence) {
 
 PendingExchange& HttpSession::Hold(Connection& connection, Exchange& exchange) {
   if (PendingExchange* slot = FindSlot(exchange.sequence)) return *slot;
-  if (pipeline_ == nullptr) pipeline_ = std::make_unique<Pipeline>(*this, connection);
+  if (pipeline_ == nullptr) {
+    pipeline_ = std::make_unique<Pipeline>(*this, connection);
+    connection.SetBusy(true);
+  }
   PendingExchange& slot = pipeline_->slots.emplace_back();
   slot.exchange = exchange;
   if (service_->access_log) {
@@ -158,6 +161,7 @@ void HttpSession::Advance(Connection& connection) {
   }
   if (pipeline_->slots.empty()) {
     pipeline_.reset();
+    connection.SetBusy(false);
     ReleaseInput(connection, kHoldBarrier);
     ReleaseInput(connection, kHoldPipeline);
     // Whoever paused its content and then answered does not want it; it is read past.

@@ -261,5 +261,29 @@ TEST(HttpTimeouts, EndARequestThatDoesNotComeWith408) {
   EXPECT_THAT(idle.ReadToEnd(), AllOf(StartsWith("HTTP/1.1 200 "), Not(HasSubstr("408"))));
 }
 
+// An answer that took longer than the read timeout was lost: the connection was idle in the
+// engine's eyes.
+TEST(HttpTimeouts, DoNotEndAConnectionWhoseAnswerIsStillBeingMade) {
+  StreamOptions stream;
+  stream.timeouts.handshake = std::chrono::milliseconds(50);
+  stream.timeouts.read = std::chrono::milliseconds(50);
+  LiveServer server({}, stream);
+  ASSERT_TRUE(server.service
+                  .Get("/slow",
+                       [](Request& request, Response& response) {
+                         auto pending = std::make_shared<PendingResponse>(response.Defer());
+                         request.connection().worker().AddTimer(
+                             std::chrono::milliseconds(250), Duration::zero(), [pending] {
+                               pending->With([](Response& later) { later.Text("at last"); });
+                             });
+                       })
+                  .ok());
+  server.Start();
+  Client client = server.Connect();
+  client.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  // The read timeout runs again behind the answer and ends the connection.
+  EXPECT_THAT(client.ReadToEnd(), AllOf(StartsWith("HTTP/1.1 200 "), EndsWith("at last")));
+}
+
 }  // namespace
 }  // namespace ringmaster::http
