@@ -28,14 +28,16 @@ const server = await startServer({
 function curl(target, ...args) {
   return new Promise((resolve, reject) => {
     const trailer = '\\n%{http_code}';
-    const all = ['-sS', '--max-time', String(patience / 1000), '-D', '/dev/stderr', '-w', trailer, ...args,
+    // Node gives a child sockets for its output; curl cannot open those by name, so the heads go through a file.
+    const heads = path.join(makeDirectory(), 'heads');
+    const all = ['-sS', '--max-time', String(patience / 1000), '-D', heads, '-w', trailer, ...args,
       target.startsWith('http') ? target : `${server.url}${target}`];
     execFile('curl', all, { encoding: 'buffer', maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
       if (error) return reject(new Error(`curl ${args.join(' ')} ${target}: ${stderr}`));
       const end = stdout.lastIndexOf(10);
       const status = Number(stdout.toString('latin1', end + 1));
       const headers = {};
-      const blocks = stderr.toString('latin1').trim().split('\r\n\r\n');
+      const blocks = fs.readFileSync(heads, 'latin1').trim().split('\r\n\r\n');
       for (const line of blocks.at(-1).split('\r\n').slice(1)) {
         headers[line.slice(0, line.indexOf(':')).toLowerCase()] = line.slice(line.indexOf(':') + 1).trim();
       }
@@ -69,7 +71,7 @@ test('GET /status.json has names, workers and totals', async () => {
   assert.equal(status, 200);
   assert.match(headers['content-type'], /^application\/json/);
   const report = JSON.parse(body.toString());
-  assert.ok(report.totals.connections_accepted >= 1);
+  assert.ok(report.totals.counters.connections_accepted >= 1);
   assert.ok(Array.isArray(report.workers));
 });
 test('HEAD has the fields of GET and no body', async () => {

@@ -32,7 +32,7 @@ async function closeMany(peers) {
 }
 
 async function settled(server, open) {
-  await eventually(async () => (await server.status()).totals.connections_open === open, `${open} connections open`);
+  await eventually(async () => (await server.counters()).connections_open === open, `${open} connections open`);
   return server.workerMemory();
 }
 

@@ -18,6 +18,7 @@ export const patience = sanitized ? 60_000 : 20_000;
 
 const demo = path.join(root, 'tools/ringmaster/demo.json');
 const running = new Set();
+// A test that failed may leave its server behind; it does not keep the suite from ending (unref below), and ends with it.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
@@ -123,6 +124,11 @@ export class RunningServer {
     return JSON.parse(stdout);
   }
 
+  // All workers' counters together, by name.
+  async counters() {
+    return (await this.status()).totals.counters;
+  }
+
   // The worker processes: the master's children.
   workers() {
     const children = fs.readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
@@ -164,6 +170,7 @@ export async function startServer({ config = demoConfig(), args = [], env = {}, 
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
+  for (const handle of [child, child.stdout, child.stderr]) handle.unref();
   const server = new RunningServer(child, directory);
   const ready = new Promise((resolve, reject) => {
     const look = () => {
