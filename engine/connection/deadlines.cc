@@ -149,6 +149,13 @@ void Connection::Expire(CloseReason reason) {
   if (state_ != State::kOpen) return;
   Guard([&] { session_->OnTimeout(*this, reason); });
   CloseAfterFlush(reason);
+  // The goodbye is a courtesy: a peer that reads a byte now and then must not stretch it with the
+  // write timeout, which any progress restarts.
+  const Duration courtesy = options_->timeouts.close;
+  if (state_ != State::kFlushing || courtesy.count() <= 0) return;
+  worker_->AddTimer(courtesy, Duration::zero(), [worker = worker_, id = id_, reason] {
+    if (Connection* connection = worker->Find(id)) connection->Abort(reason);
+  });
 }
 
 }  // namespace ringmaster
