@@ -28,7 +28,8 @@ namespace ringmaster {
 class Worker {
  public:
   // `ring` is a KernelRing, or a simulation. `server` outlives the worker.
-  Worker(ServerDefinition& server, const WorkerEnvironment& environment, std::unique_ptr<Ring> ring);
+  Worker(ServerDefinition& server, const WorkerEnvironment& environment,
+         std::unique_ptr<Ring> ring);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

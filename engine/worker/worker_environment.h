@@ -10,10 +10,10 @@ namespace ringmaster {
 // What the master gives a worker process.
 struct WorkerEnvironment {
   uint32_t index = 0;
-  int control_fd = -1;                // see process/control_message.h
-  std::vector<int> listening_fds;     // one per ServerDefinition::listeners(), same order
-  WorkerCounters* counters = nullptr; // in shared memory
-  int cpu = -1;                       // pin to this CPU; -1 = not pinned
+  int control_fd = -1;                 // see process/control_message.h
+  std::vector<int> listening_fds;      // one per ServerDefinition::listeners(), same order
+  WorkerCounters* counters = nullptr;  // in shared memory
+  int cpu = -1;                        // pin to this CPU; -1 = not pinned
 };
 
 // Serves until told to stop. Returns the exit status of the process: 0 after a graceful stop.
