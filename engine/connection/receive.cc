@@ -60,6 +60,8 @@ void Connection::OnReceiveEnded(int32_t result) {
     if (state_ != State::kClosing) OnReadDeadline();
   } else if (result == -ENOBUFS) {
     worker_->counters().receive_starved.Add();
+    // A receive that keeps finding no buffer never lives to see its linked timeout.
+    if (worker_->now() >= item_deadline_) OnReadDeadline();
     if (state_ != State::kClosing) worker_->AddStarved(*this);
   } else if (result < 0 && result != -ECANCELED) {
     OnPeerError(-result);

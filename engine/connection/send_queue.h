@@ -109,6 +109,11 @@ class SendQueuePool {
  public:
   std::unique_ptr<SendQueue> Take();
   void Put(std::unique_ptr<SendQueue> queue);
+  // Gives back what is not in use.
+  void Trim() {
+    free_.clear();
+    free_.shrink_to_fit();
+  }
 
  private:
   // Enough for the connections of one busy turn; the rest goes back to the allocator.

@@ -9,8 +9,8 @@
 #include "engine/base/time.h"
 
 // The narrow interface between the engine and the kernel. KernelRing (kernel_ring.h) stands behind
-// it in a worker; SimulatedRing (tests/engine/simulated_ring.h) stands behind it in tests, with a
-// seed.
+// it in a worker; SimulatedRing (tests/engine/simulation/simulated_ring.h) stands behind it in
+// tests, with a seed.
 //
 // Everything a Submit... function points at (buffers, msghdr, sockaddr, iovec) belongs to the
 // kernel from the call until the final completion of that operation. For a multishot operation the

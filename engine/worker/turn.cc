@@ -160,6 +160,11 @@ void Worker::FlushScheduled() {
 }
 
 void Worker::ReleaseClosed() {
+  if (close_list_.empty()) {
+    retired_.clear();
+    return;
+  }
+  const uint32_t before = slab_.used_count();
   while (!close_list_.empty()) {
     scratch_list_.swap(close_list_);
     for (const SlotRef& ref : scratch_list_) {
@@ -172,6 +177,8 @@ void Worker::ReleaseClosed() {
     scratch_list_.clear();
   }
   retired_.clear();
+  connections_peak_ = std::max(connections_peak_, before);
+  TrimMemoryAfterAFall();
 }
 
 void Worker::Release(Connection& connection) {

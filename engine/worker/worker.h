@@ -103,6 +103,7 @@ class Worker {
   bool Stopped() const;
   void CancelControl();
   void PublishFigures();
+  void TrimMemoryAfterAFall();
   Ring::Wait NextWait();
   Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
   friend class Connection;
@@ -147,6 +148,7 @@ class Worker {
   bool stop_now_ = false;
   uint32_t closes_in_flight_ = 0;
   uint32_t completions_last_turn_ = 0;
+  uint32_t connections_peak_ = 0;  // since the last trim
 };
 
 }  // namespace ringmaster

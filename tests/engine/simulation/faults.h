@@ -37,7 +37,7 @@ struct Faults {
 
   // A cancellation answers -EALREADY; its target ends a little later, and may deliver before.
   double cancel_already = 0;
-  // Moving a linked timeout answers -EALREADY: it is firing at this moment.
+  // Moving a linked timeout answers -EALREADY: it is firing at this moment, and its operation ends.
   double update_already = 0;
 
   // SubmitAndWait returns before there are enough completions (a signal came in).

@@ -33,7 +33,7 @@ struct Operation {
   // The kernel has seen it / has posted its final completion (which may not have been read yet).
   bool started = false;
   bool over = false;
-  // A cancel answered -EALREADY: it ends by itself in a moment.
+  // A cancel or an update answered -EALREADY: it ends by itself in a moment.
   bool ending = false;
   // No completion of this operation may arrive before this one: a multishot stream keeps its order.
   TimePoint last_arrival = 0;

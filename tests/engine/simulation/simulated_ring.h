@@ -157,6 +157,7 @@ class SimulatedRing final : public Ring {
   void StartClose(Operation& operation);
   void StartUpdateTimeout(Operation& operation);
   int CancelOne(Operation& target, bool may_refuse);
+  void EndSoon(Operation& operation);
   void End(Operation& operation);
   bool TryRealRead(Operation& operation);
   void FireTimeout();

@@ -17,7 +17,7 @@ namespace {
 constexpr int kAcceptErrors[] = {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
 // A receive that is re-armed this often without any buffer coming home is a busy loop.
 constexpr int kStarvedMax = 16;
-constexpr int kWouldBlockMax = 16;
+constexpr int kWouldBlockMax = 8;
 }  // namespace
 
 void SimulatedRing::Start(Operation& operation) {
@@ -210,8 +210,11 @@ void SimulatedRing::StartClose(Operation& operation) {
 void SimulatedRing::StartUpdateTimeout(Operation& operation) {
   const auto it = timeout_names_.find(operation.target.value);
   if (it == timeout_names_.end() || !it->second->started) return Finish(operation, -ENOENT);
-  if (world_.random.Chance(world_.faults.update_already)) return Finish(operation, -EALREADY);
   Operation& target = *it->second;
+  if (target.ending || world_.random.Chance(world_.faults.update_already)) {
+    EndSoon(target);
+    return Finish(operation, -EALREADY);
+  }
   timeouts_.erase({target.timeout.deadline, target.id});
   target.timeout.deadline = operation.deadline;
   timeouts_.emplace(target.timeout.deadline, target.id);
@@ -221,15 +224,20 @@ void SimulatedRing::StartUpdateTimeout(Operation& operation) {
 int SimulatedRing::CancelOne(Operation& target, bool may_refuse) {
   if (target.ending) return -EALREADY;
   if (may_refuse && world_.random.Chance(world_.faults.cancel_already)) {
-    target.ending = true;
-    world_.After(std::chrono::microseconds(world_.random.Between(1, 100)), [this, id = target.id] {
-      const auto it = operations_.find(id);
-      if (it != operations_.end() && !it->second->over) End(*it->second);
-    });
+    EndSoon(target);
     return -EALREADY;
   }
   End(target);
   return 0;
+}
+
+void SimulatedRing::EndSoon(Operation& target) {
+  if (target.ending) return;
+  target.ending = true;
+  world_.After(std::chrono::microseconds(world_.random.Between(1, 100)), [this, id = target.id] {
+    const auto it = operations_.find(id);
+    if (it != operations_.end() && !it->second->over) End(*it->second);
+  });
 }
 
 // Cancelled or timed out.
