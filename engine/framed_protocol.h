@@ -30,7 +30,8 @@ struct FrameResult {
 // No context of the application's own.
 struct NoContext {};
 
-// A custom protocol is a type with three functions and a message type. It is pure: no connection, no clock.
+// A custom protocol is a type with three functions and a message type. It is pure: no connection,
+// no clock.
 //
 //   struct LineProtocol {
 //     static constexpr std::string_view kName = "line";
@@ -40,15 +41,16 @@ struct NoContext {};
 //       return end == input.npos ? FrameResult::More() : FrameResult::Message(end + 1);
 //     }
 //     static Message Decode(std::string_view frame) { return frame.substr(0, frame.size() - 1); }
-//     static void Encode(std::string_view message, std::string& out) { out.append(message) += '\n'; }
+//     static void Encode(std::string_view message, std::string& out) { out.append(message) += '\n';
+//     }
 //   };
 //
 //   FramedProtocol<LineProtocol, Player> lines;
 //   lines.on_message = [](auto& peer, std::string_view line) { peer.Send(line); };
 //   server.Listen("127.0.0.1:7000", lines);
 //
-// Frame may be called again with the same bytes and more behind them; a protocol that must scan far keeps
-// messages small (message_bytes_max) or uses the Session interface (protocol.h) itself.
+// Frame may be called again with the same bytes and more behind them; a protocol that must scan far
+// keeps messages small (message_bytes_max) or uses the Session interface (protocol.h) itself.
 template <typename Codec, typename Context = NoContext>
 class FramedProtocol final : public Protocol {
  public:
@@ -115,8 +117,7 @@ class FramedProtocol final : public Protocol {
         }
         const bool complete =
             frame.kind == FrameResult::Kind::kMessage && frame.bytes <= rest.size();
-        const size_t wanted =
-            frame.kind == FrameResult::Kind::kMessage ? frame.bytes : rest.size();
+        const size_t wanted = frame.kind == FrameResult::Kind::kMessage ? frame.bytes : rest.size();
         if (wanted > protocol_.message_bytes_max) {
           connection.CloseAfterFlush(CloseReason::kLimit, Linger::kYes);
           break;

@@ -30,9 +30,9 @@ class Session {
   // `input` is everything received and not yet consumed, oldest first; it may be changed in place
   // (unmasking). Returns how many bytes from the front were consumed; the rest is kept and offered
   // again, together with what arrives next. A session that loops over several messages stops when
-  // connection.receiving() is false: it was closed (bytes behind are thrown away), paused, or its output
-  // queue is above the high watermark (bytes behind are offered again later).
-  // The span is valid for this call only.
+  // connection.receiving() is false: it was closed (bytes behind are thrown away), paused, or its
+  // output queue is above the high watermark (bytes behind are offered again later). The span is
+  // valid for this call only.
   virtual size_t OnInput(Connection& connection, std::span<char> input) = 0;
 
   // Outbound connections: the peer accepted. Input follows.
@@ -47,8 +47,8 @@ class Session {
   // timeouts.close passed.
   virtual void OnTimeout(Connection& connection, CloseReason reason);
 
-  // Half of timeouts.read has passed without a byte received, and EnableIdleProbe was called: ask the
-  // peer for a sign of life. Any byte it sends restarts the read timeout.
+  // Half of timeouts.read has passed without a byte received, and EnableIdleProbe was called: ask
+  // the peer for a sign of life. Any byte it sends restarts the read timeout.
   virtual void OnIdleProbe(Connection& connection);
 
   // The output queue fell to its low watermark after it had been above the high one, or a file body
@@ -67,7 +67,8 @@ class Session {
   virtual void OnClosed(Connection& connection, CloseReason reason);
 };
 
-// What a listener or an outbound connection speaks. One object per worker; it outlives its sessions.
+// What a listener or an outbound connection speaks. One object per worker; it outlives its
+// sessions.
 class Protocol {
  public:
   virtual ~Protocol() = default;
@@ -75,7 +76,8 @@ class Protocol {
   // Short name for status, logs and metrics: "http", "websocket", "line".
   virtual std::string_view name() const = 0;
 
-  // A connection was accepted (or an outbound one is being made). Called before any byte is received.
+  // A connection was accepted (or an outbound one is being made). Called before any byte is
+  // received.
   virtual std::unique_ptr<Session> NewSession(Connection& connection) = 0;
 };
 

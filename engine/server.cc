@@ -5,7 +5,7 @@
 namespace ringmaster {
 
 absl::Status ServerDefinition::Listen(std::string_view address, Protocol& protocol,
-                            const StreamOptions& stream) {
+                                      const StreamOptions& stream) {
   absl::StatusOr<Address> parsed = Address::Parse(address);
   if (!parsed.ok()) return parsed.status();
   ListenerDefinition listener;

@@ -20,8 +20,8 @@ struct ServerOptions {
   // 0 = one per CPU that the process may use (affinity and cgroup quota respected).
   uint32_t workers = 0;
   bool pin_workers = true;
-  // Connections one worker holds at most; beyond, the door stays closed and they queue in the kernel.
-  // 0 = what RLIMIT_NOFILE leaves.
+  // Connections one worker holds at most; beyond, the door stays closed and they queue in the
+  // kernel. 0 = what RLIMIT_NOFILE leaves.
   uint32_t worker_connections_max = 0;
   Duration stop_timeout = std::chrono::seconds(30);
   // Files of this instance; empty = derived from the name under $XDG_RUNTIME_DIR, /run or /tmp.
@@ -55,8 +55,8 @@ struct ListenerDefinition {
   bool operator==(const ListenerDefinition&) const = default;
 };
 
-// What a server is: listeners, the protocols they speak, options, hooks. The same definition is built by
-// the master (which opens the sockets) and by every worker (which serves them).
+// What a server is: listeners, the protocols they speak, options, hooks. The same definition is
+// built by the master (which opens the sockets) and by every worker (which serves them).
 //
 //   ServerDefinition server;
 //   LineProtocol line(...);
@@ -71,19 +71,20 @@ class ServerDefinition {
   std::function<void(Worker&)> on_worker_stop;
 
   // Errors: kInvalidArgument for an address that cannot be parsed. Sockets are opened by Main.
-  absl::Status Listen(std::string_view address, Protocol& protocol, const StreamOptions& stream = {});
+  absl::Status Listen(std::string_view address, Protocol& protocol,
+                      const StreamOptions& stream = {});
   void Listen(ListenerDefinition listener);
 
   const std::vector<std::unique_ptr<ListenerDefinition>>& listeners() const { return listeners_; }
 
-  // The first thing that was wrong while the server was defined; Main refuses to start with it. So that a
-  // definition reads as a list and not as a chain of checks.
+  // The first thing that was wrong while the server was defined; Main refuses to start with it. So
+  // that a definition reads as a list and not as a chain of checks.
   const absl::Status& error() const { return error_; }
   void RecordError(absl::Status status) {
     if (error_.ok()) error_ = std::move(status);
   }
-  // Asked once the definition is complete, by `check`, by the master before anything is opened, and by
-  // every worker.
+  // Asked once the definition is complete, by `check`, by the master before anything is opened, and
+  // by every worker.
   std::vector<std::function<absl::Status()>> validators;
 
   // error(), then every validator.

@@ -11,9 +11,9 @@ namespace ringmaster {
 [[noreturn]] void CheckFailed(const char* expression, const char* file, int line);
 }  // namespace ringmaster
 
-#define CHECK(condition)                                            \
-  (__builtin_expect(static_cast<bool>(condition), 1)                \
-       ? static_cast<void>(0)                                       \
+#define CHECK(condition)                             \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::ringmaster::CheckFailed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG

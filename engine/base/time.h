@@ -3,8 +3,8 @@
 #include <chrono>
 #include <cstdint>
 
-// Time in the engine. A *timeout* is a Duration from the configuration; a *deadline* is the point in
-// time it becomes. Points are nanoseconds of CLOCK_MONOTONIC, read once per turn of the loop and
+// Time in the engine. A *timeout* is a Duration from the configuration; a *deadline* is the point
+// in time it becomes. Points are nanoseconds of CLOCK_MONOTONIC, read once per turn of the loop and
 // passed in: nothing on the hot path asks the clock by itself.
 
 namespace ringmaster {

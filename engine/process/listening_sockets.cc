@@ -106,8 +106,8 @@ absl::Status CheckAddresses(const ServerDefinition& server) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(const ServerDefinition& server,
-                                                                         uint32_t worker_count) {
+absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(
+    const ServerDefinition& server, uint32_t worker_count) {
   if (const absl::Status status = CheckAddresses(server); !status.ok()) return status;
   std::unique_ptr<ListeningSockets> sockets(new ListeningSockets());
   for (const auto& listener : server.listeners()) {

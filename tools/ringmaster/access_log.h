@@ -8,8 +8,8 @@
 
 namespace ringmaster {
 
-// The access log of one worker: lines gathered and written in blocks by one write(2) each to a file opened
-// with O_APPEND, so that the lines of all workers in one file never mix.
+// The access log of one worker: lines gathered and written in blocks by one write(2) each to a file
+// opened with O_APPEND, so that the lines of all workers in one file never mix.
 class AccessLogFile {
  public:
   // Empty path = stderr. JSON lines, or text in the manner of the common log format.

@@ -52,8 +52,8 @@ int Run(int argc, char** argv) {
   // Main reports what is wrong with the command line; here only the file's name is wanted of it.
   const absl::StatusOr<CommandLine> line =
       ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc), /*takes_argument=*/true);
-  const bool serves = line.ok() && (line->command == Command::kStart ||
-                                    line->command == Command::kCheck);
+  const bool serves =
+      line.ok() && (line->command == Command::kStart || line->command == Command::kCheck);
   config::ServerConfig config;
   absl::Status error;
   if (line.ok() && !line->argument.empty()) {

@@ -13,8 +13,8 @@
 
 namespace ringmaster {
 
-// The server that a configuration file describes: no C++ needed. Each listener has an HTTP service of
-// its own, because limits may differ between listeners; all have the same routes.
+// The server that a configuration file describes: no C++ needed. Each listener has an HTTP service
+// of its own, because limits may differ between listeners; all have the same routes.
 //
 //   StockServer server(*LoadServerConfig("server.json"));
 //   return Main(server.definition(), argc, argv, info);

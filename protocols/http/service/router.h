@@ -62,8 +62,8 @@ class Router {
   // `path` is decoded. The exact look-up alone may be tried with the raw path first: an entry's
   // path has no escapes and no dot segments, so whatever equals it is decoded already.
   PathEntry* FindExact(std::string_view path) const {
-    // Most requests of a busy server are for few paths: comparing with the last path of that length costs
-    // a quarter of hashing this one (bench/protocols).
+    // Most requests of a busy server are for few paths: comparing with the last path of that length
+    // costs a quarter of hashing this one (bench/protocols).
     PathEntry*& recent = recent_[path.size() % kRecentCount];
     if (recent != nullptr && recent->path == path) return recent;
     const auto it = exact_.find(absl::string_view(path.data(), path.size()));

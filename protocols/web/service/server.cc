@@ -10,27 +10,33 @@ void Server::AddWebSocket(std::string_view path, std::unique_ptr<websocket::Rout
   websocket_routes_.push_back(std::move(route));
 }
 
-void Server::Get(std::string_view pattern, http::Handler handler, http::RouteOptions route_options) {
+void Server::Get(std::string_view pattern, http::Handler handler,
+                 http::RouteOptions route_options) {
   RecordError(http_.Get(pattern, std::move(handler), std::move(route_options)));
 }
 
-void Server::Post(std::string_view pattern, http::Handler handler, http::RouteOptions route_options) {
+void Server::Post(std::string_view pattern, http::Handler handler,
+                  http::RouteOptions route_options) {
   RecordError(http_.Post(pattern, std::move(handler), std::move(route_options)));
 }
 
-void Server::Put(std::string_view pattern, http::Handler handler, http::RouteOptions route_options) {
+void Server::Put(std::string_view pattern, http::Handler handler,
+                 http::RouteOptions route_options) {
   RecordError(http_.Put(pattern, std::move(handler), std::move(route_options)));
 }
 
-void Server::Delete(std::string_view pattern, http::Handler handler, http::RouteOptions route_options) {
+void Server::Delete(std::string_view pattern, http::Handler handler,
+                    http::RouteOptions route_options) {
   RecordError(http_.Delete(pattern, std::move(handler), std::move(route_options)));
 }
 
-void Server::Patch(std::string_view pattern, http::Handler handler, http::RouteOptions route_options) {
+void Server::Patch(std::string_view pattern, http::Handler handler,
+                   http::RouteOptions route_options) {
   RecordError(http_.Patch(pattern, std::move(handler), std::move(route_options)));
 }
 
-void Server::Any(std::string_view pattern, http::Handler handler, http::RouteOptions route_options) {
+void Server::Any(std::string_view pattern, http::Handler handler,
+                 http::RouteOptions route_options) {
   RecordError(http_.Any(pattern, std::move(handler), std::move(route_options)));
 }
 

@@ -31,14 +31,14 @@ namespace ringmaster {
 //     return ringmaster::Main(server, argc, argv);  // start|stop|status|check, -d
 //   }
 //
-// A route or address that cannot work is remembered and reported by Main, which then starts nothing.
-// Routes are added before Main; handlers run in the workers, each in its own process.
+// A route or address that cannot work is remembered and reported by Main, which then starts
+// nothing. Routes are added before Main; handlers run in the workers, each in its own process.
 class Server : public ServerDefinition {
  public:
   explicit Server(http::ServiceOptions http_options = {}) : http_(http_options) {}
 
-  // Every request for `path` that asks for WebSocket. The route is set up through the reference, before
-  // Main, and lives as long as the server.
+  // Every request for `path` that asks for WebSocket. The route is set up through the reference,
+  // before Main, and lives as long as the server.
   template <typename Context = void>
   websocket::Route<Context>& WebSocket(std::string_view path) {
     auto route = std::make_unique<websocket::Route<Context>>();
@@ -50,8 +50,10 @@ class Server : public ServerDefinition {
   void Get(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
   void Post(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
   void Put(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
-  void Delete(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
-  void Patch(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
+  void Delete(std::string_view pattern, http::Handler handler,
+              http::RouteOptions route_options = {});
+  void Patch(std::string_view pattern, http::Handler handler,
+             http::RouteOptions route_options = {});
   void Any(std::string_view pattern, http::Handler handler, http::RouteOptions route_options = {});
   void Static(std::string_view prefix, const std::string& directory,
               http::StaticOptions static_options = {});
