@@ -18,7 +18,8 @@ constexpr std::string_view kKeepAlive = "Connection: keep-alive\r\n";
 constexpr size_t kLengthDigitsMax = 20;
 
 char* Put(std::string_view text, char* out) {
-  memcpy(out, text.data(), text.size());
+  // An empty view may hold a null pointer, which memcpy must not be given.
+  if (!text.empty()) memcpy(out, text.data(), text.size());
   return out + text.size();
 }
 
