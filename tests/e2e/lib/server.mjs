@@ -62,6 +62,7 @@ export function run(args, { directory, env = {}, timeout = patience } = {}) {
       resolve({
         code: error ? (typeof error.code === 'number' ? error.code : null) : 0,
         signal: error?.signal ?? null,
+        failure: error?.message ?? '',
         stdout,
         stderr,
       });
@@ -119,8 +120,8 @@ export class RunningServer {
   }
 
   async status() {
-    const { code, stdout, stderr } = await this.command('status', '--json');
-    assert.equal(code, 0, `status --json failed: ${stderr}`);
+    const { code, signal, failure, stdout, stderr } = await this.command('status', '--json');
+    assert.equal(code, 0, `status --json failed, signal ${signal}: ${failure} ${stderr}`);
     return JSON.parse(stdout);
   }
 
