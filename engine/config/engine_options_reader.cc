@@ -96,7 +96,9 @@ void ReadTimeouts(ConfigObject& object, Timeouts& out) {
   out = WithOverrides(out, overrides);
 }
 
-void ReadSendQueueLimits(ConfigObject& object, StreamOptions& out) {
+void ReadStreamLimits(ConfigObject& object, StreamOptions& out) {
+  // Bytes per second; a gigabyte a second is more than anybody means.
+  object.ReadBytes("body_rate_bytes_min", out.body_rate_bytes_min, 0, uint64_t{1} << 30);
   // Below one page the watermarks would pause and resume at every answer.
   constexpr uint64_t kMin = 4096;
   object.ReadBytes("send_queue_bytes_max", out.send_queue_bytes_max, kMin, kSendQueueBytesMax);

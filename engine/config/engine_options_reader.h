@@ -21,9 +21,9 @@ using TimeoutOverrides = std::vector<std::pair<Duration Timeouts::*, Duration>>;
 void ReadTimeoutOverrides(ConfigObject& object, TimeoutOverrides& out);
 Timeouts WithOverrides(Timeouts base, const TimeoutOverrides& overrides);
 
-// limits: send_queue_bytes_max, send_queue_bytes_high, send_queue_bytes_low; refuses low >= high
-// and high > max.
-void ReadSendQueueLimits(ConfigObject& object, StreamOptions& out);
+// limits: body_rate_bytes_min, send_queue_bytes_max, send_queue_bytes_high, send_queue_bytes_low;
+// refuses low >= high and high > max.
+void ReadStreamLimits(ConfigObject& object, StreamOptions& out);
 
 // At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout.
 void ReadServerOptions(ConfigObject& object, ServerOptions& out);

@@ -22,6 +22,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "header_timeout";
     case CloseReason::kBodyTimeout:
       return "body_timeout";
+    case CloseReason::kBodyRate:
+      return "body_rate";
     case CloseReason::kMessageTimeout:
       return "message_timeout";
     case CloseReason::kReadTimeout:

@@ -17,6 +17,7 @@ enum class CloseReason : uint8_t {
   kHandshakeTimeout,
   kHeaderTimeout,
   kBodyTimeout,
+  kBodyRate,  // a body slower than its minimum rate
   kMessageTimeout,
   kReadTimeout,   // idle
   kWriteTimeout,  // the output queue made no progress
@@ -28,7 +29,7 @@ enum class CloseReason : uint8_t {
   kLimit,  // a limit at the door or on a message
   kServerStopping,
 };
-inline constexpr int kCloseReasonCount = 19;
+inline constexpr int kCloseReasonCount = 20;
 
 // "read_timeout", "peer_closed", ...: the name used in logs, status and metrics.
 std::string_view CloseReasonName(CloseReason reason);

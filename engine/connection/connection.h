@@ -171,6 +171,7 @@ class Connection {
 
   // -- deadlines.cc
   TimePoint ReadDeadline() const;
+  TimePoint BodyRateDeadline() const;
   CloseReason ReadDeadlineReason() const;
   Duration WaitTimeout(Wait wait) const;
   void PullInReadDeadline();
@@ -203,6 +204,9 @@ class Connection {
   TimePoint last_activity_ = 0;
   // Of the item that wait_ names; kNever while there is none.
   TimePoint item_deadline_ = kNever;
+  // When it began, and bytes_received_ then: for the minimum rate of a body.
+  TimePoint item_began_at_ = 0;
+  uint64_t item_began_bytes_ = 0;
   // Of the linked timeout on the armed receive; kNever: none is linked.
   TimePoint armed_deadline_ = kNever;
   uint64_t bytes_received_ = 0;

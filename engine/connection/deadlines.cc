@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 
 #include "engine/base/check.h"
@@ -48,6 +49,8 @@ void Connection::SetWait(Wait wait) {
   if (wait_ == wait) return;
   wait_ = wait;
   item_deadline_ = DeadlineAfter(worker_->now(), WaitTimeout(wait));
+  item_began_at_ = worker_->now();
+  item_began_bytes_ = bytes_received_;
   PullInReadDeadline();
 }
 
@@ -71,15 +74,33 @@ void Connection::SetBusy(bool busy) {
   }
 }
 
+// When a body falls below its minimum rate if no further byte of it comes. Each byte moves it away,
+// which costs nothing: it is computed when the armed timeout fires.
+TimePoint Connection::BodyRateDeadline() const {
+  const uint64_t rate = options_->body_rate_bytes_min;
+  if (wait_ != Wait::kBody || rate == 0) return kNever;
+  const auto came = static_cast<double>(bytes_received_ - item_began_bytes_);
+  const double seconds = came / static_cast<double>(rate);
+  // A body that is far ahead is bounded by its total alone; the cut keeps the sum within range.
+  constexpr double kSecondsMax = 1e9;
+  return item_began_at_ + options_->body_grace.count() +
+         static_cast<int64_t>(std::min(seconds, kSecondsMax) * 1e9);
+}
+
 TimePoint Connection::ReadDeadline() const {
-  if (item_deadline_ != kNever) return item_deadline_;
-  if (state_ != State::kOpen || busy_) return kNever;
+  const TimePoint rate_deadline = BodyRateDeadline();
+  if (item_deadline_ != kNever) return std::min(item_deadline_, rate_deadline);
+  if (state_ != State::kOpen || busy_) return rate_deadline;
   const Duration read = options_->timeouts.read;
   const bool probe_next = idle_probe_ && !probe_sent_;
-  return DeadlineAfter(last_activity_, probe_next ? read / 2 : read);
+  return std::min(DeadlineAfter(last_activity_, probe_next ? read / 2 : read), rate_deadline);
 }
 
 CloseReason Connection::ReadDeadlineReason() const {
+  const TimePoint rate_deadline = BodyRateDeadline();
+  if (rate_deadline < item_deadline_ && rate_deadline <= worker_->now()) {
+    return CloseReason::kBodyRate;
+  }
   if (item_deadline_ == kNever) return CloseReason::kReadTimeout;
   switch (wait_) {
     case Wait::kHandshake:

@@ -134,6 +134,8 @@ void Connection::PauseReceive() {
 void Connection::ResumeReceive() {
   if (!receive_paused_) return;
   receive_paused_ = false;
+  // The peer could not send meanwhile: its body has its whole time again.
+  if (wait_ == Wait::kBody) RestartWait(Wait::kBody);
   // While it was paused the peer waited for us: its idle time begins now.
   last_activity_ = worker_->now();
   if (receiving()) worker_->ScheduleOffer(*this);

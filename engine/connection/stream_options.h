@@ -26,6 +26,11 @@ struct Timeouts {
 // connection points at it, so it must outlive them (it lives in the server definition).
 struct StreamOptions {
   Timeouts timeouts;
+  // A body must arrive at this rate, in bytes per second, once body_grace has passed since it
+  // began; 0 = any rate. The total (timeouts.body) alone would let a peer hold a connection that
+  // long for one byte.
+  uint64_t body_rate_bytes_min = 256;
+  Duration body_grace = std::chrono::seconds(10);
   // Output queue: send() is refused above max; receiving pauses above high and resumes below low.
   size_t send_queue_bytes_max = 64u << 20;
   size_t send_queue_bytes_high = 1u << 20;

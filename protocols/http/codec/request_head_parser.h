@@ -4,20 +4,10 @@
 #include <cstdint>
 #include <string_view>
 
+#include "protocols/http/codec/head_limits.h"
 #include "protocols/http/codec/request_head.h"
 
 namespace ringmaster::http {
-
-// What a head may take. Beyond: 414 for the target (and for a request line that fills
-// head_bytes_max), 431 for the rest.
-struct HeadLimits {
-  uint32_t head_bytes_max = 16384;   // request line, fields and the empty line together
-  uint32_t target_bytes_max = 8192;  // RFC 9112 section 3 asks for at least 8000
-  uint32_t fields_max = 100;         // <= RequestHead::kFieldsMax
-};
-
-// 501 beyond it (RFC 9112 section 3.1). The longest registered method has 17 bytes.
-inline constexpr uint32_t kMethodBytesMax = 32;
 
 // Errors are the status to answer with; then the connection must close, for nobody knows where the
 // next request would begin.

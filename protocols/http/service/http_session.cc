@@ -259,7 +259,10 @@ void HttpSession::OnInputEnd(Connection& connection, size_t) {
 }
 
 void HttpSession::OnTimeout(Connection& connection, CloseReason reason) {
-  if (reason != CloseReason::kHeaderTimeout && reason != CloseReason::kBodyTimeout) return;
+  if (reason != CloseReason::kHeaderTimeout && reason != CloseReason::kBodyTimeout &&
+      reason != CloseReason::kBodyRate) {
+    return;
+  }
   if (body_ != nullptr) {
     RefuseBody(connection, 408, reason);
   } else if (pipeline_ == nullptr) {

@@ -54,9 +54,9 @@ TEST(ReadTimeoutOverrides, ApplyToAnyBase) {
   EXPECT_EQ(result.read, seconds(1));
 }
 
-TEST(ReadSendQueueLimits, RefusesWatermarksInTheWrongOrder) {
+TEST(ReadStreamLimits, RefusesWatermarksInTheWrongOrder) {
   StreamOptions stream;
-  const auto read = [&](ConfigObject& root) { ReadSendQueueLimits(root, stream); };
+  const auto read = [&](ConfigObject& root) { ReadStreamLimits(root, stream); };
   EXPECT_EQ(MessageOf(R"({"send_queue_bytes_low": "1MiB"})", read),
             "a.json:1: send_queue_bytes_low: must be below send_queue_bytes_high (1MiB), is 1MiB");
   stream = StreamOptions();

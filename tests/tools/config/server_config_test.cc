@@ -160,7 +160,8 @@ const RefusalCase kRefusals[] = {
      "server.json:2: listeners[0].limits.worker_connections_max: unknown key; known here: "
      "\"header_bytes_max\", \"header_count_max\", \"body_bytes_max\", \"message_bytes_max\", "
      "\"message_fragments_max\", \"pipelined_requests_max\", \"requests_per_connection_max\", "
-     "\"send_queue_bytes_max\", \"send_queue_bytes_high\" or \"send_queue_bytes_low\""},
+     "\"body_rate_bytes_min\", \"send_queue_bytes_max\", \"send_queue_bytes_high\" or "
+     "\"send_queue_bytes_low\""},
     {"{\"logging\": {\"access_log\": \"on\"}}",
      "server.json:1: logging.access_log: expected \"off\", \"stderr\" or a path with a \"/\", got "
      "\"on\""},

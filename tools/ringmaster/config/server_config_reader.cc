@@ -70,7 +70,7 @@ void ReadRootLimits(ConfigObject& root, ServerConfig& config) {
   ConfigObject object(*value);
   object.Read("worker_connections_max", config.server.worker_connections_max, 0, 1 << 24);
   ReadRequestLimits(object, config.limits);
-  ReadSendQueueLimits(object, config.stream);
+  ReadStreamLimits(object, config.stream);
   CheckMessageFitsQueue(root, config.limits, config.stream);
   object.Finish();
 }
@@ -96,7 +96,7 @@ void ReadListenerObject(const ConfigValue& value, const ReadOptions& options, Li
   if (const auto limits = object.Get("limits")) {
     ConfigObject reader(*limits);
     ReadRequestLimits(reader, out.limits);
-    ReadSendQueueLimits(reader, out.definition.stream);
+    ReadStreamLimits(reader, out.definition.stream);
     reader.Finish();
     CheckMessageFitsQueue(object, out.limits, out.definition.stream);
   }

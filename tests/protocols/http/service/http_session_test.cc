@@ -261,6 +261,25 @@ TEST(HttpTimeouts, EndARequestThatDoesNotComeWith408) {
   EXPECT_THAT(idle.ReadToEnd(), AllOf(StartsWith("HTTP/1.1 200 "), Not(HasSubstr("408"))));
 }
 
+// A byte now and then would keep a body within its total for a minute.
+TEST(HttpTimeouts, EndABodyThatIsSlowerThanItsMinimumRate) {
+  StreamOptions stream;
+  stream.timeouts.body = std::chrono::seconds(60);
+  stream.body_grace = std::chrono::milliseconds(50);
+  stream.body_rate_bytes_min = 1000;
+  LiveServer server({}, stream);
+  ASSERT_TRUE(server.service.Post("/", [](Request&, Response& response) { response.End(); }).ok());
+  server.Start();
+  // 100 bytes at 1000 a second and the grace: 150 ms, whatever the total allows.
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THAT(server.Exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200\r\n\r\n" +
+                              std::string(100, 'x')),
+              StartsWith("HTTP/1.1 408 "));
+  const auto took = std::chrono::steady_clock::now() - start;
+  EXPECT_GE(took, std::chrono::milliseconds(50));
+  EXPECT_LT(took, std::chrono::seconds(10));
+}
+
 // An answer that took longer than the read timeout was lost: the connection was idle in the
 // engine's eyes.
 TEST(HttpTimeouts, DoNotEndAConnectionWhoseAnswerIsStillBeingMade) {

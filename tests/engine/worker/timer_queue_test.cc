@@ -1,0 +1,67 @@
+#include "engine/worker/timer_queue.h"
+
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace ringmaster {
+namespace {
+
+using std::chrono::nanoseconds;
+
+TEST(TimerQueue, RunsInTheOrderOfDeadlinesAndNotBeforeThem) {
+  TimerQueue timers;
+  std::string order;
+  timers.Add(20, nanoseconds(0), [&] { order += "b"; });
+  timers.Add(10, nanoseconds(0), [&] { order += "a"; });
+  timers.Add(30, nanoseconds(0), [&] { order += "c"; });
+  EXPECT_EQ(timers.NextDeadline(), 10);
+  EXPECT_EQ(timers.Run(9), 0u);
+  EXPECT_EQ(timers.Run(20), 2u);
+  EXPECT_EQ(order, "ab");
+  EXPECT_EQ(timers.NextDeadline(), 30);
+  timers.Run(30);
+  EXPECT_EQ(order, "abc");
+  EXPECT_EQ(timers.NextDeadline(), kNever);
+  EXPECT_EQ(timers.size(), 0u);
+}
+
+TEST(TimerQueue, CancellingReleasesWhatTheCallbackHolds) {
+  TimerQueue timers;
+  auto held = std::make_shared<int>(1);
+  const TimerId id = timers.Add(10, nanoseconds(0), [held] { FAIL(); });
+  EXPECT_EQ(held.use_count(), 2);
+  EXPECT_TRUE(timers.Cancel(id));
+  EXPECT_EQ(held.use_count(), 1);
+  EXPECT_FALSE(timers.Cancel(id));
+  EXPECT_EQ(timers.Run(100), 0u);
+}
+
+TEST(TimerQueue, ARepeatedTimerRunsOncePerRunAndMayCancelItself) {
+  TimerQueue timers;
+  int count = 0;
+  TimerId id = 0;
+  id = timers.Add(10, nanoseconds(5), [&] {
+    if (++count == 3) timers.Cancel(id);
+  });
+  EXPECT_EQ(timers.Run(100), 1u);  // late by many periods: once, not nineteen times
+  EXPECT_EQ(timers.NextDeadline(), 105);
+  timers.Run(105);
+  timers.Run(200);
+  EXPECT_EQ(count, 3);
+  EXPECT_EQ(timers.size(), 0u);
+}
+
+TEST(TimerQueue, ATimerAddedByACallbackWaitsForTheNextRun) {
+  TimerQueue timers;
+  int inner = 0;
+  timers.Add(10, nanoseconds(0), [&] { timers.Add(0, nanoseconds(0), [&] { ++inner; }); });
+  timers.Run(10);
+  EXPECT_EQ(inner, 0);
+  timers.Run(10);
+  EXPECT_EQ(inner, 1);
+}
+
+}  // namespace
+}  // namespace ringmaster
