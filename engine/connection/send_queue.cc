@@ -17,34 +17,37 @@ constexpr size_t kHeapBytesMin = 16 * 1024;
 }  // namespace
 
 char* SendQueue::Reserve(size_t bytes) {
-  if (!empty()) {
+  const bool no_segments = front_ == segments_.size();
+  if (no_segments && kInlineBytes - inline_end_ >= bytes) {
+    reserved_inline_ = true;
+    return inline_ + inline_end_;
+  }
+  reserved_inline_ = false;
+  if (!no_segments) {
     Segment& last = segments_.back();
-    if ((last.kind == Kind::kInline || last.kind == Kind::kHeap) &&
-        last.capacity - last.end >= bytes) {
-      return const_cast<char*>(last.data) + last.end;
+    if (last.kind == Kind::kHeap && last.capacity - last.end >= bytes) {
+      return last.storage.get() + last.end;
     }
   }
   Segment segment;
-  if (!inline_used_ && bytes <= kInlineBytes) {
-    inline_used_ = true;
-    segment.kind = Kind::kInline;
-    segment.data = inline_;
-    segment.capacity = kInlineBytes;
-  } else {
-    segment.kind = Kind::kHeap;
-    segment.capacity = std::max(bytes, kHeapBytesMin);
-    segment.storage.reset(new char[segment.capacity]);
-    segment.data = segment.storage.get();
-  }
+  segment.kind = Kind::kHeap;
+  segment.capacity = std::max(bytes, kHeapBytesMin);
+  segment.storage.reset(new char[segment.capacity]);
+  segment.data = segment.storage.get();
   segments_.push_back(std::move(segment));
-  return const_cast<char*>(segments_.back().data);
+  return segments_.back().storage.get();
 }
 
 void SendQueue::Commit(size_t bytes) {
+  bytes_pending_ += bytes;
+  if (reserved_inline_) {
+    DCHECK(kInlineBytes - inline_end_ >= bytes);
+    inline_end_ += static_cast<uint32_t>(bytes);
+    return;
+  }
   Segment& last = segments_.back();
   DCHECK(last.capacity - last.end >= bytes);
   last.end += bytes;
-  bytes_pending_ += bytes;
 }
 
 void SendQueue::AppendShared(std::string_view bytes, std::shared_ptr<const void> owner) {
@@ -77,6 +80,10 @@ bool SendQueue::HasFile() const {
 SendQueue::Gather SendQueue::Front() {
   Gather gather;
   size_t count = 0;
+  if (inline_begin_ < inline_end_) {
+    gather_[count++] = {inline_ + inline_begin_, inline_end_ - inline_begin_};
+    gather.bytes = inline_end_ - inline_begin_;
+  }
   for (size_t i = front_; i < segments_.size() && count < kGatherMax; ++i) {
     Segment& segment = segments_[i];
     const size_t bytes = std::min(segment.end - segment.begin, kSendBytesMax - gather.bytes);
@@ -101,28 +108,33 @@ SendQueue::Gather SendQueue::Front() {
 void SendQueue::Consume(size_t bytes) {
   DCHECK(bytes <= bytes_pending_);
   bytes_pending_ -= bytes;
+  const size_t from_inline = std::min<size_t>(bytes, inline_end_ - inline_begin_);
+  inline_begin_ += static_cast<uint32_t>(from_inline);
+  bytes -= from_inline;
+  if (inline_begin_ == inline_end_) inline_begin_ = inline_end_ = 0;
   while (bytes > 0) {
     Segment& segment = segments_[front_];
     const size_t taken = std::min(bytes, segment.end - segment.begin);
     segment.begin += taken;
     bytes -= taken;
-    if (!FrontDone(segment)) break;
+    if (!Done(segment)) break;
     PopFinished();
   }
   PopFinished();
 }
 
+void SendQueue::Finish(Segment& segment) {
+  if (segment.fd >= 0) close(segment.fd);
+  segment.fd = -1;
+  segment.owner.reset();
+  segment.storage.reset();
+}
+
 void SendQueue::PopFinished() {
-  while (front_ < segments_.size() && FrontDone(segments_[front_])) {
-    Segment& segment = segments_[front_];
-    if (segment.kind == Kind::kInline) inline_used_ = false;
-    if (segment.fd >= 0) close(segment.fd);
-    segment.fd = -1;
-    segment.owner.reset();
-    segment.storage.reset();
-    ++front_;
-  }
-  if (empty()) {
+  // Segments wait for the inline bytes in front of them.
+  if (inline_begin_ != inline_end_) return;
+  while (front_ < segments_.size() && Done(segments_[front_])) Finish(segments_[front_++]);
+  if (front_ == segments_.size()) {
     segments_.clear();
     front_ = 0;
   } else if (front_ >= 64) {
@@ -133,7 +145,7 @@ void SendQueue::PopFinished() {
 }
 
 SendQueue::FileRead SendQueue::NextFileRead() {
-  if (empty()) return {};
+  if (inline_begin_ != inline_end_ || front_ == segments_.size()) return {};
   Segment& segment = segments_[front_];
   if (segment.kind != Kind::kFile || segment.begin != segment.end || segment.file_bytes_left == 0) {
     return {};
@@ -159,13 +171,11 @@ void SendQueue::CommitFileRead(size_t bytes) {
 }
 
 void SendQueue::Clear() {
-  for (Segment& segment : segments_) {
-    if (segment.fd >= 0) close(segment.fd);
-  }
+  for (size_t i = front_; i < segments_.size(); ++i) Finish(segments_[i]);
   segments_.clear();
   front_ = 0;
+  inline_begin_ = inline_end_ = 0;
   bytes_pending_ = 0;
-  inline_used_ = false;
 }
 
 std::unique_ptr<SendQueue> SendQueuePool::Take() {
