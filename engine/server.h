@@ -36,8 +36,12 @@ struct ServerOptions {
   // The ring of a worker. Sizes are powers of two; `receive_buffer_*` is one pool per worker, sized
   // to stay in a core's L2 cache (see bench/).
   uint32_t ring_entries = 1024;
-  uint32_t receive_buffer_count = 64;
+  uint32_t receive_buffer_count = 128;
   uint32_t receive_buffer_bytes = 16 * 1024 + 64;
+  // A message of at least this many bytes that goes straight back out of its receive buffer is sent
+  // from there instead of being copied (Connection::SendMessage). Below, a copy costs less than
+  // holding the buffer.
+  uint32_t lease_bytes_min = 8 * 1024;
 
   bool operator==(const ServerOptions&) const = default;
 };

@@ -75,6 +75,11 @@ class Connection {
 
   // Copies `bytes`.
   SendResult Send(std::string_view bytes);
+  // Queues `head` and `bytes` behind it, for framed messages. Copies both, unless `bytes` are a
+  // large part of the input that is being delivered: then they are sent from where they were
+  // received. `head` must not stand in that input. `front_is_consumed`: the caller is done with the
+  // input right in front of `bytes` (their own header), so that `head` may be written there.
+  SendResult SendMessage(std::string_view head, std::string_view bytes, bool front_is_consumed);
   // Queues `bytes` without copying them; `owner` keeps them alive until they were sent.
   SendResult SendShared(std::string_view bytes, std::shared_ptr<const void> owner);
   // Queues `bytes` of the open file `fd` from `offset`. Takes ownership of `fd`. The file is read
@@ -160,6 +165,7 @@ class Connection {
 
   // -- send.cc
   bool CanQueue(size_t bytes, SendResult& refusal);
+  bool LeaseFor(std::string_view bytes);
   SendQueue& Queue();
   SendResult AfterQueued();
   void FlushOutput();

@@ -34,9 +34,12 @@ void Connection::StopReceive() {
 
 void Connection::OnReceive(const Completion& completion) {
   if (completion.has_buffer()) {
-    const std::span<char> bytes = ring().BufferOf(completion);
-    if (!bytes.empty()) Deliver(bytes);
-    ring().ReturnBuffer(completion.buffer_id());
+    ReceivedBuffer& received = worker_->received();
+    received = {ring().BufferOf(completion), completion.buffer_id(), false};
+    if (!received.bytes.empty()) Deliver(received.bytes);
+    // Leased: output that stands in it leaves at the end of the turn, and the queue returns it.
+    if (!received.leased) ring().ReturnBuffer(completion.buffer_id());
+    received = {};
   }
   if (!completion.more()) {
     receive_armed_ = false;

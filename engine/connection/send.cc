@@ -17,6 +17,49 @@
 // from the last progress.
 
 namespace ringmaster {
+// True when `bytes` stand in the buffer that is being delivered and will be given to the kernel at
+// the end of this very turn: the buffer is then the queue's to return. A buffer is leased once; a
+// second part of it is copied.
+bool Connection::LeaseFor(std::string_view bytes) {
+  ReceivedBuffer& received = worker_->received();
+  if (bytes.size() < worker_->lease_bytes_min() || received.leased || send_in_flight_ ||
+      file_read_in_flight_ || state_ != State::kOpen) {
+    return false;
+  }
+  const char* const begin = received.bytes.data();
+  if (bytes.data() < begin || bytes.data() + bytes.size() > begin + received.bytes.size()) {
+    return false;
+  }
+  received.leased = true;
+  return true;
+}
+
+SendResult Connection::SendMessage(std::string_view head, std::string_view bytes,
+                                   bool front_is_consumed) {
+  SendResult refusal;
+  if (!CanQueue(head.size() + bytes.size(), refusal)) return refusal;
+  SendQueue& queue = Queue();
+  if (LeaseFor(bytes)) {
+    const ReceivedBuffer& received = worker_->received();
+    const auto offset = static_cast<size_t>(bytes.data() - received.bytes.data());
+    if (front_is_consumed && offset >= head.size()) {
+      // Head and message in one piece, without moving the message.
+      char* const front = received.bytes.data() + offset - head.size();
+      std::memcpy(front, head.data(), head.size());
+      queue.AppendLeased({front, head.size() + bytes.size()}, ring(), received.buffer_id);
+      return AfterQueued();
+    }
+    std::memcpy(queue.Reserve(head.size()), head.data(), head.size());
+    queue.Commit(head.size());
+    queue.AppendLeased(bytes, ring(), received.buffer_id);
+    return AfterQueued();
+  }
+  char* const out = queue.Reserve(head.size() + bytes.size());
+  std::memcpy(out, head.data(), head.size());
+  if (!bytes.empty()) std::memcpy(out + head.size(), bytes.data(), bytes.size());
+  queue.Commit(head.size() + bytes.size());
+  return AfterQueued();
+}
 
 bool Connection::CanQueue(size_t bytes, SendResult& refusal) {
   if (state_ != State::kOpen && state_ != State::kConnecting) {
@@ -109,6 +152,7 @@ void Connection::FlushOutput() {
 }
 
 void Connection::SubmitFront(bool stuck) {
+  if (stuck) queue_->CopyLeased();
   const SendQueue::Gather front = queue_->Front();
   if (front.bytes == 0) {
     const SendQueue::FileRead read = queue_->NextFileRead();

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/ring/ring.h"
 
 namespace ringmaster {
 namespace {
@@ -15,6 +17,13 @@ constexpr size_t kSendBytesMax = size_t{1} << 30;
 constexpr size_t kHeapBytesMin = 16 * 1024;
 
 }  // namespace
+
+SendQueue::~SendQueue() {
+  // Leased buffers are not returned here: a queue that still has some dies with its ring.
+  for (Segment& segment : segments_) {
+    if (segment.fd >= 0) close(segment.fd);
+  }
+}
 
 char* SendQueue::Reserve(size_t bytes) {
   const bool no_segments = front_ == segments_.size();
@@ -48,6 +57,34 @@ void SendQueue::Commit(size_t bytes) {
   Segment& last = segments_.back();
   DCHECK(last.capacity - last.end >= bytes);
   last.end += bytes;
+}
+
+void SendQueue::AppendLeased(std::string_view bytes, Ring& ring, uint16_t buffer_id) {
+  lease_ring_ = &ring;
+  Segment segment;
+  segment.kind = Kind::kLeased;
+  segment.buffer_id = buffer_id;
+  segment.data = bytes.data();
+  segment.end = bytes.size();
+  segments_.push_back(std::move(segment));
+  bytes_pending_ += bytes.size();
+}
+
+void SendQueue::CopyLeased() {
+  if (lease_ring_ == nullptr) return;
+  for (size_t i = front_; i < segments_.size(); ++i) {
+    Segment& segment = segments_[i];
+    if (segment.kind != Kind::kLeased) continue;
+    const size_t left = segment.end - segment.begin;
+    segment.storage.reset(new char[left]);
+    std::memcpy(segment.storage.get(), segment.data + segment.begin, left);
+    segment.data = segment.storage.get();
+    segment.begin = 0;
+    segment.end = segment.capacity = left;
+    segment.kind = Kind::kHeap;
+    lease_ring_->ReturnBuffer(segment.buffer_id);
+  }
+  lease_ring_ = nullptr;
 }
 
 void SendQueue::AppendShared(std::string_view bytes, std::shared_ptr<const void> owner) {
@@ -124,6 +161,7 @@ void SendQueue::Consume(size_t bytes) {
 }
 
 void SendQueue::Finish(Segment& segment) {
+  if (segment.kind == Kind::kLeased) lease_ring_->ReturnBuffer(segment.buffer_id);
   if (segment.fd >= 0) close(segment.fd);
   segment.fd = -1;
   segment.owner.reset();
@@ -137,6 +175,7 @@ void SendQueue::PopFinished() {
   if (front_ == segments_.size()) {
     segments_.clear();
     front_ = 0;
+    lease_ring_ = nullptr;
   } else if (front_ >= 64) {
     // A queue that is never empty must not grow a tail of finished segments.
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(front_));
@@ -176,6 +215,7 @@ void SendQueue::Clear() {
   front_ = 0;
   inline_begin_ = inline_end_ = 0;
   bytes_pending_ = 0;
+  lease_ring_ = nullptr;
 }
 
 std::unique_ptr<SendQueue> SendQueuePool::Take() {
@@ -186,8 +226,8 @@ std::unique_ptr<SendQueue> SendQueuePool::Take() {
 }
 
 void SendQueuePool::Put(std::unique_ptr<SendQueue> queue) {
+  queue->Clear();  // what it leased goes home, kept or not
   if (free_.size() >= kKeptMax) return;
-  queue->Clear();
   free_.push_back(std::move(queue));
 }
 

@@ -11,6 +11,8 @@
 
 namespace ringmaster {
 
+class Ring;
+
 // The output of one connection, in order: bytes copied in, bytes referenced, pieces of files. A
 // connection has one only while it has output; they come from SendQueuePool.
 //
@@ -32,7 +34,7 @@ class SendQueue {
   static constexpr size_t kGatherMax = 16;
 
   SendQueue() = default;
-  ~SendQueue() { Clear(); }
+  ~SendQueue();
   SendQueue(const SendQueue&) = delete;
   SendQueue& operator=(const SendQueue&) = delete;
 
@@ -40,6 +42,9 @@ class SendQueue {
   char* Reserve(size_t bytes);
   void Commit(size_t bytes);
   void AppendShared(std::string_view bytes, std::shared_ptr<const void> owner);
+  // Queues `bytes` that stand in a receive buffer of `ring`; the buffer is returned to it when they
+  // were sent or copied. For a send that follows at once; see CopyLeased.
+  void AppendLeased(std::string_view bytes, Ring& ring, uint16_t buffer_id);
   // Takes ownership of `fd`.
   void AppendFile(int fd, uint64_t offset, uint64_t bytes);
 
@@ -62,6 +67,10 @@ class SendQueue {
   // `bytes` of what Front returned were taken by the kernel.
   void Consume(size_t bytes);
 
+  // Before a wait for a slow peer: copies what stands in receive buffers and returns those, so that
+  // no peer can hold the buffers that all connections share. Not while a send is in flight.
+  void CopyLeased();
+
   // The file piece to read when Front has nothing ready.
   struct FileRead {
     int fd = -1;
@@ -77,9 +86,10 @@ class SendQueue {
   void Clear();
 
  private:
-  enum class Kind : uint8_t { kHeap, kShared, kFile };
+  enum class Kind : uint8_t { kHeap, kShared, kLeased, kFile };
   struct Segment {
     Kind kind;
+    uint16_t buffer_id = 0;      // kLeased
     const char* data = nullptr;  // kShared: its owner's; kHeap, kFile: ours
     size_t begin = 0;            // first byte not yet sent
     size_t end = 0;              // behind the last byte ready
@@ -103,6 +113,7 @@ class SendQueue {
   size_t bytes_given_out_ = 0;
   size_t front_ = 0;
   std::vector<Segment> segments_;  // behind the inline bytes
+  Ring* lease_ring_ = nullptr;     // while something is leased
   msghdr message_ = {};
   iovec gather_[kGatherMax];
   char inline_[kInlineBytes];

@@ -10,7 +10,7 @@ namespace ringmaster {
 struct RingOptions {
   uint32_t sq_entries = 1024;
   uint32_t cq_entries = 4096;
-  uint32_t buffer_count = 64;  // a power of two
+  uint32_t buffer_count = 128;  // a power of two
   uint32_t buffer_bytes = 16 * 1024 + 64;
 };
 

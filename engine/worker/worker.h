@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -18,6 +19,13 @@
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
+
+// The provided buffer whose bytes are being delivered to a session.
+struct ReceivedBuffer {
+  std::span<char> bytes;
+  uint16_t buffer_id = 0;
+  bool leased = false;  // the output queue returns it
+};
 
 // One worker: one ring, its listeners, its connections, one thread. What sessions and applications
 // may ask of it stands first; worker thread only, except Post.
@@ -83,6 +91,8 @@ class Worker {
   // A session that was replaced or closed, perhaps while one of its calls is on the stack.
   void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
   SendQueuePool& send_queues() { return send_queues_; }
+  ReceivedBuffer& received() { return received_; }
+  uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
 
  private:
   struct Posted;  // what other threads queue
@@ -116,6 +126,7 @@ class Worker {
   uint64_t next_connection_sequence_ = 1;
 
   SendQueuePool send_queues_;
+  ReceivedBuffer received_;
   Slab<Connection> slab_;
   ConnectionTable table_;
   std::vector<std::unique_ptr<Listener>> listeners_;

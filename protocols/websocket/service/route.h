@@ -58,6 +58,8 @@ class RouteBase : public http::UpgradeRoute {
   std::optional<OriginPolicy> origin_policy_;  // after Prepare
   RefusalLog refusal_log_;
   const http::RequestHead* opening_ = nullptr;  // during on_open
+  // During on_message: where the message begins. Sent back from there, it need not be copied.
+  const char* delivering_ = nullptr;
 };
 
 // A path that speaks WebSocket, with `Context` as each connection's own state (void = none). Set up

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "absl/cleanup/cleanup.h"
 #include "engine/base/check.h"
 #include "engine/worker/worker.h"
 #include "protocols/websocket/codec/frame_writer.h"
@@ -18,15 +19,11 @@ const http::RequestHead& SocketSession::request() const {
 
 SendResult SocketSession::SendFrame(Opcode opcode, std::string_view payload) {
   if (!close_.open()) return SendResult::kClosed;
-  // Header and payload in one piece: written once, where the kernel reads them from.
-  const size_t frame_bytes = FrameHeaderBytes(payload.size()) + payload.size();
-  char* out = connection_.ReserveOutput(frame_bytes);
-  if (out == nullptr) return connection_.open() ? SendResult::kFull : SendResult::kClosed;
-  out += WriteFrameHeader(out, opcode, payload.size());
-  if (!payload.empty()) std::memcpy(out, payload.data(), payload.size());
-  connection_.CommitOutput(frame_bytes);
-  const bool above = connection_.output_bytes() > connection_.options().send_queue_bytes_high;
-  return above ? SendResult::kAboveHigh : SendResult::kQueued;
+  char header[kFrameHeaderBytesMax];
+  const size_t header_bytes = WriteFrameHeader(header, opcode, payload.size());
+  // A message that is echoed has its own header in front, masking key included: longer than ours.
+  return connection_.SendMessage({header, header_bytes}, payload,
+                                 payload.data() == route_.delivering_);
 }
 
 SendResult SocketSession::Ping(std::string_view payload) {
@@ -63,7 +60,11 @@ void SocketSession::OnEvent(const FrameEvent& event) {
     case FrameEvent::Kind::kMessage:
       if (!close_.open()) return;
       connection_.CountMessage();
-      InvokeMessage({event.text(), event.opcode});
+      {
+        route_.delivering_ = event.text().data();
+        const absl::Cleanup delivered = [this] { route_.delivering_ = nullptr; };
+        InvokeMessage({event.text(), event.opcode});
+      }
       return;
     case FrameEvent::Kind::kPing:
       SendFrame(Opcode::kPong, event.text());

@@ -87,8 +87,8 @@ TEST(KernelRing, WithoutLockedMemorySaysWhichLimit) {
 TEST(KernelRing, DescribesWhatItGot) {
   const auto ring = KernelRing::Create(RingOptions());
   ASSERT_TRUE(ring.ok()) << ring.status();
-  EXPECT_THAT((*ring)->description(), HasSubstr("1024 SQEs, 4096 CQEs, 64 buffers"));
-  EXPECT_EQ((*ring)->BuffersAtHome(), 64u);
+  EXPECT_THAT((*ring)->description(), HasSubstr("1024 SQEs, 4096 CQEs, 128 buffers"));
+  EXPECT_EQ((*ring)->BuffersAtHome(), 128u);
 }
 
 }  // namespace

@@ -206,7 +206,13 @@ class EchoSession final : public Session {
       case Command::kFile:
         return AnswerFromFile(connection, CountIn(body));
       default:
-        Output(connection, Answer(command, body));
+        if (protocol_.world_.random.Chance(0.5)) {
+          // Straight back from where it was received: everything in front of it has been handled.
+          const std::string head = Answer(command, body).substr(0, 5);
+          Note(connection, connection.SendMessage(head, body, /*front_is_consumed=*/true));
+        } else {
+          Output(connection, Answer(command, body));
+        }
     }
     if (command == Command::kClose) {
       connection.CloseAfterFlush(CloseReason::kLocal, Linger::kNo);

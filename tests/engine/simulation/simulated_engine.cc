@@ -13,6 +13,8 @@ SimulatedEngine::SimulatedEngine(World& world, Protocol& protocol, const Options
       counters_(*counters_storage_) {
   server_.options.worker_connections_max = options.connections_max;
   server_.options.stop_timeout = options.stop_timeout;
+  // Low enough that most echoes of a simulation leave from where they were received.
+  server_.options.lease_bytes_min = 16;
   ListenerDefinition definition;
   definition.address = *Address::Parse("127.0.0.1:0");
   definition.protocol = &protocol;

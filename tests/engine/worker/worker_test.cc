@@ -302,6 +302,37 @@ TEST_F(WorkerTest, FileIsSentWholeBetweenOtherOutput) {
   unlink(path);
 }
 
+// Sent back from where it was received, with the head written over what was in front of it. A peer
+// that does not read must not keep the receive buffers: after it is stuck, others are still served.
+TEST_F(WorkerTest, LargeMessagesComeBackWholeFromTheirReceiveBuffers) {
+  lines_.on_message = [](Peer& peer, std::string_view line) {
+    peer.connection().SendMessage(">", line, /*front_is_consumed=*/false);
+    peer.connection().SendMessage("+", line, /*front_is_consumed=*/false);
+  };
+  Run([](uint16_t port) {
+    std::vector<int> stuck;
+    const std::string line(12'000, 's');
+    for (int i = 0; i < 8; ++i) {
+      stuck.push_back(ConnectTo(port));
+      // More than the socket's buffers take in either direction, without anybody reading.
+      timeval soon = {0, 200'000};
+      setsockopt(stuck.back(), SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+      for (int k = 0; k < 600; ++k) {
+        if (send(stuck.back(), (line + "\n").data(), line.size() + 1, MSG_NOSIGNAL) < 0) break;
+      }
+    }
+    const int fd = ConnectTo(port);
+    for (int i = 0; i < 50; ++i) {
+      const std::string own(9'000 + static_cast<size_t>(i) * 100, static_cast<char>('a' + i % 26));
+      SendAll(fd, own + "\n");
+      EXPECT_EQ(ReadBytes(fd, 2 * own.size() + 2), ">" + own + "+" + own);
+    }
+    close(fd);
+    for (const int other : stuck) close(other);
+  });
+  EXPECT_GE(counters_.send_stuck.Get(), 1u);
+}
+
 TEST_F(WorkerTest, ConnectionsBeyondTheLimitWaitAtTheDoorAndAreServedLater) {
   server_.options.worker_connections_max = 4;
   Run([this](uint16_t port) {
