@@ -84,6 +84,8 @@ void HttpSession::BeginBody(Connection& connection, const RequestHead& head, htt
   if (!body_->streaming) {
     body_->head = head_bytes;
     if (send_continue) SendContinue(connection);
+    // Here and not at the first byte of the content: a peer that sends none has the same deadline.
+    Expect(connection, Wait::kBody);
     return;
   }
   Exchange& exchange = NewExchange(connection, &head);
@@ -109,7 +111,12 @@ void HttpSession::BeginBody(Connection& connection, const RequestHead& head, htt
     }
   }
   AfterHandler(connection, response);
-  if (body_ != nullptr && !body_->chunked && body_->bytes_left == 0) FinishBody(connection);
+  if (body_ == nullptr) return;
+  if (!body_->chunked && body_->bytes_left == 0) {
+    FinishBody(connection);
+  } else if (connection.open()) {
+    Expect(connection, Wait::kBody);
+  }
 }
 
 size_t HttpSession::ReadBody(Connection& connection, std::string_view input) {
