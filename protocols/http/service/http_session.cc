@@ -32,6 +32,9 @@ size_t HttpSession::OnInput(Connection& connection, std::span<char> input) {
     consumed += taken;
     if (taken == 0 || gone_) break;
   }
+  // Also when no byte of the content has come yet: a peer that sends none has the same deadline.
+  // Content that came whole is past this already and pays nothing.
+  if (!gone_ && body_ != nullptr && connection.open()) Expect(connection, Wait::kBody);
   return consumed;
 }
 
@@ -55,7 +58,10 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
     return input.size();
   }
   http::Route* const route = entry == nullptr ? nullptr : entry->Find(MethodOf(head.method));
-  if (entry != nullptr && entry->upgrade != nullptr && (route == nullptr || head.Find("upgrade"))) {
+  // Without a route of its own a path that upgrades answers everything, OPTIONS apart, which asks
+  // what it can.
+  if (entry != nullptr && entry->upgrade != nullptr &&
+      (head.Find("upgrade") || (route == nullptr && MethodOf(head.method) != Method::kOptions))) {
     return Upgrade(connection, head, *entry);
   }
   if (route == nullptr) return AnswerUnrouted(connection, head, entry, path, input);

@@ -9,8 +9,8 @@
 #include "protocols/http/service/service.h"
 
 // Requests with content. Three ways:
-//   known length, collected   stays in the connection's input until it is whole; nothing is copied
-//   here chunked, collected        decoded into BodyProgress::collected streaming route given to
+//   known length, collected: stays in the connection's input until it is whole; nothing is copied
+//   here chunked, collected:      decoded into BodyProgress::collected streaming route: given to
 //   the callbacks as it arrives
 
 namespace ringmaster::http {
@@ -84,8 +84,6 @@ void HttpSession::BeginBody(Connection& connection, const RequestHead& head, htt
   if (!body_->streaming) {
     body_->head = head_bytes;
     if (send_continue) SendContinue(connection);
-    // Here and not at the first byte of the content: a peer that sends none has the same deadline.
-    Expect(connection, Wait::kBody);
     return;
   }
   Exchange& exchange = NewExchange(connection, &head);
@@ -111,12 +109,7 @@ void HttpSession::BeginBody(Connection& connection, const RequestHead& head, htt
     }
   }
   AfterHandler(connection, response);
-  if (body_ == nullptr) return;
-  if (!body_->chunked && body_->bytes_left == 0) {
-    FinishBody(connection);
-  } else if (connection.open()) {
-    Expect(connection, Wait::kBody);
-  }
+  if (body_ != nullptr && !body_->chunked && body_->bytes_left == 0) FinishBody(connection);
 }
 
 size_t HttpSession::ReadBody(Connection& connection, std::string_view input) {

@@ -20,6 +20,21 @@
 namespace ringmaster::http {
 namespace {
 
+// A file that is there but cannot be opened now is not "not found": the client may try again.
+int StatusOfOpenError(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return 403;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return 503;
+    default:
+      return 404;
+  }
+}
+
 // A file up to here is read at once and leaves in one send with its head; a larger one is read by
 // the connection as the peer takes it.
 constexpr size_t kCopiedBytesMax = 64 * 1024;
@@ -78,7 +93,7 @@ void StaticFiles::Serve(const Request& request, std::string_view path, Response&
   });
   struct stat status;
   if (fd < 0 || fstat(fd, &status) != 0) {
-    response.Error(errno == EACCES || errno == EPERM ? 403 : 404);
+    response.Error(StatusOfOpenError(errno));
     return;
   }
   if (S_ISDIR(status.st_mode) && !wants_directory) {

@@ -261,6 +261,35 @@ TEST(HttpTimeouts, EndARequestThatDoesNotComeWith408) {
   EXPECT_THAT(idle.ReadToEnd(), AllOf(StartsWith("HTTP/1.1 200 "), Not(HasSubstr("408"))));
 }
 
+// A head alone, with content announced and none sent, once had no deadline at all.
+TEST(HttpTimeouts, EndContentOfWhichNoByteCame) {
+  StreamOptions stream;
+  stream.timeouts.body = std::chrono::milliseconds(50);
+  stream.timeouts.read = std::chrono::seconds(60);
+  LiveServer server({}, stream);
+  ASSERT_TRUE(server.service.Post("/", [](Request&, Response& response) { response.End(); }).ok());
+  ASSERT_TRUE(server.service
+                  .StreamingRoute("POST", "/streamed",
+                                  [](Request&, Response& response, BodyStream& body) {
+                                    auto pending =
+                                        std::make_shared<PendingResponse>(response.Defer());
+                                    body.on_end = [pending](std::string_view) {
+                                      pending->With([](Response& later) { later.Text("all"); });
+                                    };
+                                  })
+                  .ok());
+  server.Start();
+  const std::string chunked = " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_THAT(server.Exchange("POST /" + chunked), StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(server.Exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"),
+              StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(server.Exchange("POST /streamed" + chunked), StartsWith("HTTP/1.1 408 "));
+  EXPECT_THAT(server.Exchange("POST /streamed" + chunked +
+                              "2\r\nab\r\n0\r\n\r\nGET / HTTP/1.1\r\n"
+                              "Host: a\r\nConnection: close\r\n\r\n"),
+              AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("all")));
+}
+
 // A byte now and then would keep a body within its total for a minute.
 TEST(HttpTimeouts, EndABodyThatIsSlowerThanItsMinimumRate) {
   StreamOptions stream;
