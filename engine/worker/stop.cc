@@ -20,14 +20,11 @@ constexpr Duration kFreshConnectionGrace = std::chrono::milliseconds(500);
 }  // namespace
 
 void Worker::ArmControl() {
-  control_armed_ = true;
   ring_->SubmitRead(environment_.control_fd, &control_byte_, 1, 0,
                     UserData(kOperationControl, 0, 0));
 }
 
 void Worker::OnControl(int32_t result) {
-  control_armed_ = false;
-  if (result == -ECANCELED && stopping_) return;
   if (result <= 0) {
     if (result == -EINTR || result == -EAGAIN) {
       ArmControl();
@@ -48,12 +45,6 @@ void Worker::OnControl(int32_t result) {
       break;
   }
   if (!Stopped()) ArmControl();
-}
-
-void Worker::CancelControl() {
-  if (!control_armed_ || control_cancelled_) return;
-  control_cancelled_ = true;
-  ring_->SubmitCancel(UserData(kOperationControl, 0, 0), UserData(kOperationNone, 0, 0));
 }
 
 void Worker::Stop() {
@@ -94,7 +85,6 @@ void Worker::TellStop(bool also_fresh) {
 
 void Worker::StopNow() {
   Stop();
-  stop_now_ = true;
   std::vector<SlotRef> all;
   slab_.ForEach([&](Connection& connection) {
     all.push_back({connection.slot_, connection.generation_});

@@ -203,12 +203,10 @@ void Worker::PublishFigures() {
 }
 
 void Worker::ArmWake() {
-  wake_armed_ = true;
   ring_->SubmitRead(wake_fd_, &wake_value_, sizeof(wake_value_), 0, UserData(kOperationWake, 0, 0));
 }
 
 void Worker::OnWake() {
-  wake_armed_ = false;
   RunPosted();
   if (!Stopped()) ArmWake();
 }

@@ -111,7 +111,6 @@ class Worker {
   void Release(Connection& connection);
   void TellStop(bool also_fresh);
   bool Stopped() const;
-  void CancelControl();
   void PublishFigures();
   void TrimMemoryAfterAFall();
   Ring::Wait NextWait();
@@ -150,13 +149,9 @@ class Worker {
   std::unique_ptr<Posted> posted_;
   int wake_fd_ = -1;
   uint64_t wake_value_ = 0;
-  bool wake_armed_ = false;
   char control_byte_ = 0;
-  bool control_armed_ = false;
-  bool control_cancelled_ = false;
 
   bool stopping_ = false;
-  bool stop_now_ = false;
   uint32_t closes_in_flight_ = 0;
   uint32_t completions_last_turn_ = 0;
   uint32_t connections_peak_ = 0;  // since the last trim

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +11,6 @@
 #include "engine/process/command_line.h"
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/main.h"
-#include "protocols/websocket/codec/origin.h"
 #include "tools/ringmaster/config/server_config_reader.h"
 #include "tools/ringmaster/stock_server.h"
 
@@ -23,9 +21,6 @@ config::ReadOptions ReadOptionsFor(const std::string& path) {
   config::ReadOptions options;
   options.base_directory = std::filesystem::path(path).parent_path().string();
   if (options.base_directory.empty()) options.base_directory = ".";
-  options.check_origin = [](const std::string& entry) {
-    return websocket::OriginPolicy::FromEntries(std::span(&entry, 1)).status();
-  };
   return options;
 }
 
