@@ -44,6 +44,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "limit";
     case CloseReason::kServerStopping:
       return "server_stopping";
+    case CloseReason::kNoMemory:
+      return "no_memory";
   }
   return "unknown";
 }

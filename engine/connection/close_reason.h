@@ -28,8 +28,9 @@ enum class CloseReason : uint8_t {
   kSendQueueFull,
   kLimit,  // a limit at the door or on a message
   kServerStopping,
+  kNoMemory,  // memory that this connection needed could not be had
 };
-inline constexpr int kCloseReasonCount = 20;
+inline constexpr int kCloseReasonCount = 21;
 
 // "read_timeout", "peer_closed", ...: the name used in logs, status and metrics.
 std::string_view CloseReasonName(CloseReason reason);

@@ -41,13 +41,28 @@ size_t PageRounded(size_t bytes) { return (bytes + 4095) & ~size_t{4095}; }
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KernelRing>> KernelRing::Create(const RingOptions& options) {
-  std::unique_ptr<KernelRing> ring(new KernelRing);
-  if (absl::Status status = ring->Setup(options); !status.ok()) return status;
-  return ring;
+  RingOptions smaller = options;
+  absl::Status first_failure;
+  while (true) {
+    std::unique_ptr<KernelRing> ring(new KernelRing);
+    int error = 0;
+    const absl::Status status = ring->Setup(smaller, error);
+    if (status.ok()) {
+      if (smaller.sq_entries < options.sq_entries) {
+        ring->description_ += fmt::format(
+            ", smaller than the {} SQEs asked for: RLIMIT_MEMLOCK is too low", options.sq_entries);
+      }
+      return ring;
+    }
+    // The first one names what the ring that was asked for would have needed.
+    first_failure.Update(status);
+    if (error != ENOMEM || smaller.sq_entries <= kQueueEntriesMin) return first_failure;
+    smaller.sq_entries = std::max(smaller.sq_entries / 2, kQueueEntriesMin);
+    smaller.cq_entries = std::max(smaller.cq_entries / 2, smaller.sq_entries);
+  }
 }
 
-absl::Status KernelRing::Setup(const RingOptions& options) {
-  int error = 0;
+absl::Status KernelRing::Setup(const RingOptions& options, int& error) {
   const SetupAttempt* attempt = kSetupAttempts;
   io_uring_params parameters = {};
   for (; attempt->name != nullptr; ++attempt) {
@@ -60,7 +75,7 @@ absl::Status KernelRing::Setup(const RingOptions& options) {
   }
   if (error != 0) return ExplainSetupError("io_uring_setup", error, options);
   ring_open_ = true;
-  if (absl::Status status = SetupBuffers(options); !status.ok()) return status;
+  if (absl::Status status = SetupBuffers(options, error); !status.ok()) return status;
 
   ring_fd_registered_ = io_uring_register_ring_fd(&ring_) == 1;
   batch_wait_supported_ = (parameters.features & kFeatureMinTimeout) != 0;
@@ -77,7 +92,7 @@ absl::Status KernelRing::Setup(const RingOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status KernelRing::SetupBuffers(const RingOptions& options) {
+absl::Status KernelRing::SetupBuffers(const RingOptions& options, int& error) {
   CHECK(options.buffer_count > 0 && (options.buffer_count & (options.buffer_count - 1)) == 0);
   buffer_count_ = options.buffer_count;
   buffer_bytes_ = options.buffer_bytes;
@@ -100,7 +115,8 @@ absl::Status KernelRing::SetupBuffers(const RingOptions& options) {
   registration.ring_addr = reinterpret_cast<uint64_t>(buffer_ring_);
   registration.ring_entries = buffer_count_;
   registration.bgid = kBufferGroup;
-  if (const int error = -io_uring_register_buf_ring(&ring_, &registration, 0); error != 0) {
+  error = -io_uring_register_buf_ring(&ring_, &registration, 0);
+  if (error != 0) {
     return ExplainSetupError("io_uring_register (buffer ring)", error, options);
   }
   io_uring_buf_ring_init(buffer_ring_);
@@ -147,6 +163,8 @@ void KernelRing::Reserve(uint32_t sqe_count) {
   const auto free_count = [&] {
     return sqe_count_max_ - (ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE));
   };
+  if (free_count() >= sqe_count) return;
+  ++figures_.sq_full_count;
   while (free_count() < sqe_count) {
     const int result = Enter(FlushSubmissions(), 0, IORING_ENTER_GETEVENTS, nullptr);
     CHECK(result >= 0 || result == -EINTR || result == -EBUSY || result == -EAGAIN);
@@ -305,12 +323,18 @@ void KernelRing::SubmitAndWait(const Wait& wait) {
   const int result = Enter(FlushSubmissions(), wait_count,
                            IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument);
   // ETIME: the deadline came first. EINTR: a signal. EBUSY, EAGAIN: the kernel wants us to reap
-  // first.
+  // first, or had no memory for the operations, which then stay in the queue (AllSubmitted). EBADR
+  // would say that it has dropped a completion for want of memory: an operation would be in flight
+  // for ever, so that is a crash.
   CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
         result == -EAGAIN);
   if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0) {
     ++figures_.cq_overflow_count;
   }
+}
+
+bool KernelRing::AllSubmitted() const {
+  return __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE) == ring_.sq.sqe_tail;
 }
 
 size_t KernelRing::Reap(std::span<Completion> out) {

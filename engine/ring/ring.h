@@ -160,11 +160,17 @@ class Ring {
   // CLOCK_MONOTONIC, or the simulation's clock.
   virtual TimePoint Now() const = 0;
 
-  // Figures for the counters: system calls made, SQEs submitted, CQ overflows seen.
+  // The kernel has taken every operation prepared so far. False after a SubmitAndWait for which it
+  // had no memory: the rest is submitted by the next.
+  virtual bool AllSubmitted() const = 0;
+
+  // Figures for the counters: system calls made, SQEs submitted, CQ overflows seen, submissions
+  // ahead of the turn's end because the queue was full.
   struct Figures {
     uint64_t enter_count = 0;
     uint64_t sqe_count = 0;
     uint64_t cq_overflow_count = 0;
+    uint64_t sq_full_count = 0;
   };
   virtual Figures figures() const = 0;
 };

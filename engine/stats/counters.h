@@ -41,13 +41,17 @@ class Counter {
   X(receive_paused, "receives paused: output queue above its high watermark")          \
   X(send_refused, "sends refused: output queue full")                                  \
   X(send_stuck, "sends whose remainder had to wait for the peer")                      \
+  X(send_no_memory, "sends tried again later: the kernel had no memory")               \
+  X(refused_no_memory, "connections refused at the door: no memory for them")          \
   X(deadline_rearmed, "read deadlines re-armed after activity")                        \
   X(timers_fired, "user timers fired")                                                 \
   X(loop_turns, "turns of the loop")                                                   \
   X(ring_enters, "io_uring_enter calls")                                               \
   X(ring_submissions, "SQEs submitted")                                                \
   X(ring_completions, "CQEs handled")                                                  \
-  X(ring_overflows, "completion queue overflows")
+  X(ring_overflows, "completion queue overflows")                                      \
+  X(ring_submissions_full, "submissions ahead of time: submission queue full")         \
+  X(log_lines_lost, "log lines lost: they could not be written")
 
 // Slots for figures that protocols register by name: "http_requests", "websocket_refused_origin",
 // ...

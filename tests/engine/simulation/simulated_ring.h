@@ -106,6 +106,7 @@ class SimulatedRing final : public Ring {
   void SubmitAndWait(const Wait& wait) override;
   size_t Reap(std::span<Completion> out) override;
   TimePoint Now() const override { return world_.now(); }
+  bool AllSubmitted() const override { return submitted_.empty(); }
   Figures figures() const override { return figures_; }
 
  private:
