@@ -1,5 +1,7 @@
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/connection/connection.h"
@@ -48,9 +50,11 @@ void Connection::Abort(CloseReason reason) {
 }
 
 void Connection::OnPeerError(int error) {
-  static_cast<void>(error);
-  Abort(CloseReason::kPeerReset);
+  Abort(error == ENOMEM ? CloseReason::kNoMemory : CloseReason::kPeerReset);
 }
+
+// What the engine itself needed for this connection could not be allocated.
+void Connection::OnNoMemory() { Abort(CloseReason::kNoMemory); }
 
 void Connection::BeginClosing() {
   if (state_ == State::kClosing) return;

@@ -41,7 +41,7 @@ void Connection::SetOptions(const StreamOptions& options) {
 
 void Connection::ReplaceSession(std::unique_ptr<Session> session) {
   // The old session's call may be on the stack; it dies at the end of the turn.
-  worker_->Retire(std::move(session_));
+  worker_->Retire(std::move(session_));  // throws without memory: then session_ stays
   session_ = std::move(session);
 }
 

@@ -160,12 +160,13 @@ class Connection {
   void Deliver(std::span<char> bytes);
   void OfferRemainder();
   size_t OfferToSession(std::span<char> bytes);
+  bool Keep(std::span<const char> bytes);
   void DeliverInputEnd();
   void UpdateReceiving();
 
   // -- send.cc
   bool CanQueue(size_t bytes, SendResult& refusal);
-  bool LeaseFor(std::string_view bytes);
+  bool CanLease(std::string_view bytes) const;
   SendQueue& Queue();
   SendResult AfterQueued();
   void FlushOutput();
@@ -174,6 +175,9 @@ class Connection {
   void OnFileRead(int32_t result);
   void OnOutputMoved();
   void ReleaseQueue();
+  // -- send_retry.cc
+  void RetrySendLater();
+  void RetrySend();
 
   // -- deadlines.cc
   TimePoint ReadDeadline() const;
@@ -189,6 +193,7 @@ class Connection {
   void BeginClosing();
   void AfterFlushed();
   void NotifyClosed();
+  void OnNoMemory();
   void OnPeerError(int error);
   template <typename Call>
   void Guard(Call&& call);
@@ -230,7 +235,8 @@ class Connection {
   uint16_t send_stuck_ : 1 = 0;         // the send in flight waits for the peer to make room
   uint16_t send_in_flight_ : 1 = 0;     // the kernel reads the front of queue_
   uint16_t file_read_in_flight_ : 1 = 0;
-  uint16_t flush_scheduled_ : 1 = 0;  // in the worker's list for the end of this turn
+  uint16_t send_waits_for_memory_ : 1 = 0;  // a timer tries it again
+  uint16_t flush_scheduled_ : 1 = 0;        // in the worker's list for the end of this turn
   uint16_t offer_scheduled_ : 1 = 0;
   uint16_t starved_ : 1 = 0;      // waits for a free receive buffer
   uint16_t input_ended_ : 1 = 0;  // the peer's FIN was seen

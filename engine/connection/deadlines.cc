@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/connection.h"
@@ -174,9 +175,13 @@ void Connection::Expire(CloseReason reason) {
   // write timeout, which any progress restarts.
   const Duration courtesy = options_->timeouts.close;
   if (state_ != State::kFlushing || courtesy.count() <= 0) return;
-  worker_->AddTimer(courtesy, Duration::zero(), [worker = worker_, id = id_, reason] {
-    if (Connection* connection = worker->Find(id)) connection->Abort(reason);
-  });
+  try {
+    worker_->AddTimer(courtesy, Duration::zero(), [worker = worker_, id = id_, reason] {
+      if (Connection* connection = worker->Find(id)) connection->Abort(reason);
+    });
+  } catch (const std::bad_alloc&) {
+    Abort(reason);  // no goodbye without a bound
+  }
 }
 
 }  // namespace ringmaster

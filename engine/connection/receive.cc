@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/connection.h"
@@ -79,18 +80,25 @@ void Connection::Deliver(std::span<char> bytes) {
   worker_->counters().bytes_received.Add(bytes.size());
   if (state_ != State::kOpen) return;  // behind a close: thrown away
   if (remainder_ != nullptr) {
-    remainder_ = Remainder::Append(remainder_, bytes);
-    if (receiving()) OfferRemainder();
+    if (Keep(bytes) && receiving()) OfferRemainder();
   } else {
     const size_t consumed = receiving() ? OfferToSession(bytes) : 0;
-    if (consumed < bytes.size() && state_ == State::kOpen) {
-      remainder_ = Remainder::Append(nullptr, bytes.subspan(consumed));
-    }
+    if (consumed < bytes.size() && state_ == State::kOpen) Keep(bytes.subspan(consumed));
   }
   if (deferred_stop_ && state_ == State::kOpen) {
     deferred_stop_ = false;
     stop_told_ = true;
     Guard([&] { session_->OnStop(*this); });
+  }
+}
+
+bool Connection::Keep(std::span<const char> bytes) {
+  try {
+    remainder_ = Remainder::Append(remainder_, bytes);
+    return true;
+  } catch (const std::bad_alloc&) {
+    OnNoMemory();
+    return false;
   }
 }
 

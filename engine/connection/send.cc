@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/connection.h"
@@ -20,18 +21,14 @@ namespace ringmaster {
 // True when `bytes` stand in the buffer that is being delivered and will be given to the kernel at
 // the end of this very turn: the buffer is then the queue's to return. A buffer is leased once; a
 // second part of it is copied.
-bool Connection::LeaseFor(std::string_view bytes) {
-  ReceivedBuffer& received = worker_->received();
+bool Connection::CanLease(std::string_view bytes) const {
+  const ReceivedBuffer& received = worker_->received();
   if (bytes.size() < worker_->lease_bytes_min() || received.leased || send_in_flight_ ||
       file_read_in_flight_ || state_ != State::kOpen) {
     return false;
   }
   const char* const begin = received.bytes.data();
-  if (bytes.data() < begin || bytes.data() + bytes.size() > begin + received.bytes.size()) {
-    return false;
-  }
-  received.leased = true;
-  return true;
+  return bytes.data() >= begin && bytes.data() + bytes.size() <= begin + received.bytes.size();
 }
 
 SendResult Connection::SendMessage(std::string_view head, std::string_view bytes,
@@ -39,18 +36,23 @@ SendResult Connection::SendMessage(std::string_view head, std::string_view bytes
   SendResult refusal;
   if (!CanQueue(head.size() + bytes.size(), refusal)) return refusal;
   SendQueue& queue = Queue();
-  if (LeaseFor(bytes)) {
-    const ReceivedBuffer& received = worker_->received();
+  if (CanLease(bytes)) {
+    ReceivedBuffer& received = worker_->received();
+    // What may fail comes first: a head must not be queued without its message, nor a buffer be
+    // leased to a queue that does not know of it.
+    queue.ReserveSegments(2);
     const auto offset = static_cast<size_t>(bytes.data() - received.bytes.data());
     if (front_is_consumed && offset >= head.size()) {
       // Head and message in one piece, without moving the message.
       char* const front = received.bytes.data() + offset - head.size();
       std::memcpy(front, head.data(), head.size());
+      received.leased = true;
       queue.AppendLeased({front, head.size() + bytes.size()}, ring(), received.buffer_id);
       return AfterQueued();
     }
     std::memcpy(queue.Reserve(head.size()), head.data(), head.size());
     queue.Commit(head.size());
+    received.leased = true;
     queue.AppendLeased(bytes, ring(), received.buffer_id);
     return AfterQueued();
   }
@@ -134,10 +136,10 @@ size_t Connection::output_bytes() const { return queue_ == nullptr ? 0 : queue_-
 void Connection::FlushOutput() {
   flush_scheduled_ = false;
   if (state_ != State::kOpen && state_ != State::kFlushing) return;
-  if (send_in_flight_ || file_read_in_flight_) {
+  if (send_in_flight_ || file_read_in_flight_ || send_waits_for_memory_) {
     // Behind a stuck send nothing may move for a long time, while a peer that only sends could make
     // us keep its input without a bound.
-    if (send_in_flight_ && send_stuck_) UpdateReceiving();
+    if (send_waits_for_memory_ || (send_in_flight_ && send_stuck_)) UpdateReceiving();
     return;
   }
   if (queue_ != nullptr) {
@@ -152,10 +154,17 @@ void Connection::FlushOutput() {
 }
 
 void Connection::SubmitFront(bool stuck) {
-  if (stuck) queue_->CopyLeased();
-  const SendQueue::Gather front = queue_->Front();
+  SendQueue::Gather front;
+  SendQueue::FileRead read;
+  try {
+    if (stuck) queue_->CopyLeased();
+    front = queue_->Front();
+    if (front.bytes == 0) read = queue_->NextFileRead();
+  } catch (const std::bad_alloc&) {
+    OnNoMemory();
+    return;
+  }
   if (front.bytes == 0) {
-    const SendQueue::FileRead read = queue_->NextFileRead();
     if (read.fd >= 0) {
       file_read_in_flight_ = true;
       ++in_flight_;
@@ -198,8 +207,11 @@ void Connection::OnSend(int32_t result) {
     if (send_stuck_) last_activity_ = worker_->now();
     if (!queue_->empty()) SubmitFront(/*stuck=*/was_short);
     OnOutputMoved();
-  } else if (result == -EAGAIN || result == -EINTR || result == -ENOBUFS || result == -ENOMEM) {
+  } else if (result == -EAGAIN || result == -EINTR) {
     SubmitFront(/*stuck=*/true);
+    OnOutputMoved();
+  } else if (result == -ENOBUFS || result == -ENOMEM) {
+    RetrySendLater();
     OnOutputMoved();
   } else if (result == -ECANCELED) {
     // Only its linked timeout cancels a send: no progress within the write timeout.

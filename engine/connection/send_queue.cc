@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/base/unique_fd.h"
 #include "engine/ring/ring.h"
 
 namespace ringmaster {
@@ -98,7 +99,15 @@ void SendQueue::AppendShared(std::string_view bytes, std::shared_ptr<const void>
   bytes_pending_ += bytes.size();
 }
 
+void SendQueue::ReserveSegments(size_t count) {
+  const size_t wanted = segments_.size() + count;
+  if (segments_.capacity() < wanted) segments_.reserve(std::max(wanted, segments_.capacity() * 2));
+}
+
 void SendQueue::AppendFile(int fd, uint64_t offset, uint64_t bytes) {
+  UniqueFd owned(fd);
+  ReserveSegments(1);
+  owned.Release();
   Segment segment;
   segment.kind = Kind::kFile;
   segment.fd = fd;
@@ -144,6 +153,7 @@ SendQueue::Gather SendQueue::Front() {
 
 void SendQueue::Consume(size_t bytes) {
   DCHECK(bytes <= bytes_pending_);
+  if (bytes > 0) failing_since_ = kNever;
   bytes_pending_ -= bytes;
   const size_t from_inline = std::min<size_t>(bytes, inline_end_ - inline_begin_);
   inline_begin_ += static_cast<uint32_t>(from_inline);
@@ -216,6 +226,7 @@ void SendQueue::Clear() {
   inline_begin_ = inline_end_ = 0;
   bytes_pending_ = 0;
   lease_ring_ = nullptr;
+  failing_since_ = kNever;
 }
 
 std::unique_ptr<SendQueue> SendQueuePool::Take() {

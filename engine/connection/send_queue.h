@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/time.h"
+
 namespace ringmaster {
 
 class Ring;
@@ -45,7 +47,7 @@ class SendQueue {
   // Queues `bytes` that stand in a receive buffer of `ring`; the buffer is returned to it when they
   // were sent or copied. For a send that follows at once; see CopyLeased.
   void AppendLeased(std::string_view bytes, Ring& ring, uint16_t buffer_id);
-  // Takes ownership of `fd`.
+  // Takes ownership of `fd`, also when it throws.
   void AppendFile(int fd, uint64_t offset, uint64_t bytes);
 
   bool empty() const { return inline_begin_ == inline_end_ && front_ == segments_.size(); }
@@ -82,6 +84,14 @@ class SendQueue {
   // `bytes` > 0 of it arrived.
   void CommitFileRead(size_t bytes);
 
+  // Since when sends fail for want of kernel memory, without a byte of progress; kNever: they do
+  // not.
+  TimePoint failing_since() const { return failing_since_; }
+  void set_failing_since(TimePoint now) { failing_since_ = now; }
+
+  // Makes sure that so many appends need no memory for the list of segments itself.
+  void ReserveSegments(size_t count);
+
   // Drops everything; keeps the memory of the object itself for the next use.
   void Clear();
 
@@ -114,6 +124,7 @@ class SendQueue {
   size_t front_ = 0;
   std::vector<Segment> segments_;  // behind the inline bytes
   Ring* lease_ring_ = nullptr;     // while something is leased
+  TimePoint failing_since_ = kNever;
   msghdr message_ = {};
   iovec gather_[kGatherMax];
   char inline_[kInlineBytes];
@@ -123,13 +134,11 @@ class SendQueue {
 // cache.
 class SendQueuePool {
  public:
+  SendQueuePool() { free_.reserve(kKeptMax); }  // Put must not throw
   std::unique_ptr<SendQueue> Take();
   void Put(std::unique_ptr<SendQueue> queue);
   // Gives back what is not in use.
-  void Trim() {
-    free_.clear();
-    free_.shrink_to_fit();
-  }
+  void Trim() { free_.clear(); }
 
  private:
   // Enough for the connections of one busy turn; the rest goes back to the allocator.

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/operation.h"
@@ -26,8 +27,12 @@ void Listener::OnAccept(const Completion& completion) {
 
 void Listener::Take(int fd) {
   if (!parked_fds_.empty() || worker_.AtConnectionLimit()) {
-    parked_fds_.push_back(fd);
-    worker_.counters().accept_held_limit.Add();
+    try {
+      parked_fds_.push_back(fd);
+      worker_.counters().accept_held_limit.Add();
+    } catch (const std::bad_alloc&) {
+      worker_.RefuseForMemory(fd);
+    }
   } else {
     worker_.AddAccepted(*this, fd);
   }

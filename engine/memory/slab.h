@@ -52,7 +52,8 @@ class Slab {
     T* value;
   };
 
-  // Constructs a T in the first free slot of the first chunk that has one.
+  // Constructs a T in the first free slot of the first chunk that has one. Throws std::bad_alloc
+  // when a chunk is needed and cannot be mapped; nothing has changed then.
   template <typename... Arguments>
   Allocation Allocate(Arguments&&... arguments) {
     const uint32_t chunk_index = ChunkWithRoom();
@@ -101,6 +102,16 @@ class Slab {
         if (chunk.slots[i].allocated) visit(*chunk.slots[i].value());
       }
     }
+  }
+
+  // All slots, allocated or not; for a walk during which slots may be allocated and freed.
+  uint32_t slot_count() const { return static_cast<uint32_t>(chunks_.size()) * kSlotsPerChunk; }
+  // The value that lives in a slot now, else nullptr.
+  T* At(uint32_t slot_index) {
+    Chunk& chunk = chunks_[slot_index / kSlotsPerChunk];
+    if (chunk.slots == nullptr) return nullptr;
+    Slot& slot = chunk.slots[slot_index % kSlotsPerChunk];
+    return slot.allocated ? slot.value() : nullptr;
   }
 
   uint32_t used_count() const { return used_count_; }

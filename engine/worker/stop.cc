@@ -1,5 +1,5 @@
 #include <cerrno>
-#include <vector>
+#include <new>
 
 #include "engine/base/log.h"
 #include "engine/connection/guard.h"
@@ -52,27 +52,26 @@ void Worker::Stop() {
   stopping_ = true;
   for (const auto& listener : listeners_) listener->Stop();
   TellStop(/*also_fresh=*/false);
-  AddTimer(kFreshConnectionGrace, Duration::zero(), [this] { TellStop(/*also_fresh=*/true); });
-  if (server_.options.stop_timeout.count() > 0) {
-    AddTimer(server_.options.stop_timeout, Duration::zero(), [this] { StopNow(); });
+  try {
+    AddTimer(kFreshConnectionGrace, Duration::zero(), [this] { TellStop(/*also_fresh=*/true); });
+    if (server_.options.stop_timeout.count() > 0) {
+      AddTimer(server_.options.stop_timeout, Duration::zero(), [this] { StopNow(); });
+    }
+  } catch (const std::bad_alloc&) {
+    // A stop that nothing bounds is worse than one that is not graceful.
+    StopNow();
   }
 }
 
+// By slot, because what a session does may add or release connections.
 void Worker::TellStop(bool also_fresh) {
-  // Collected first: what a session does may add or release connections.
-  std::vector<SlotRef> open;
-  slab_.ForEach([&](Connection& connection) {
-    if (connection.state_ == Connection::State::kOpen && !connection.stop_told_) {
-      open.push_back({connection.slot_, connection.generation_});
-    } else if (connection.state_ == Connection::State::kConnecting) {
-      open.push_back({connection.slot_, connection.generation_});
-    }
-  });
-  for (const SlotRef& ref : open) {
-    Connection* connection = slab_.Get(ref.slot, ref.generation);
+  for (uint32_t slot = 0; slot < slab_.slot_count(); ++slot) {
+    Connection* const connection = slab_.At(slot);
     if (connection == nullptr) continue;
     if (connection->state_ == Connection::State::kConnecting) {
       connection->Abort(CloseReason::kServerStopping);
+    } else if (connection->state_ != Connection::State::kOpen || connection->stop_told_) {
+      continue;
     } else if (!also_fresh && connection->bytes_received_ == 0 && !connection->outbound_) {
       connection->deferred_stop_ = true;
     } else {
@@ -85,12 +84,8 @@ void Worker::TellStop(bool also_fresh) {
 
 void Worker::StopNow() {
   Stop();
-  std::vector<SlotRef> all;
-  slab_.ForEach([&](Connection& connection) {
-    all.push_back({connection.slot_, connection.generation_});
-  });
-  for (const SlotRef& ref : all) {
-    if (Connection* connection = slab_.Get(ref.slot, ref.generation)) {
+  for (uint32_t slot = 0; slot < slab_.slot_count(); ++slot) {
+    if (Connection* const connection = slab_.At(slot)) {
       connection->Abort(CloseReason::kServerStopping);
     }
   }

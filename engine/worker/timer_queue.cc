@@ -1,13 +1,31 @@
 #include "engine/worker/timer_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ringmaster {
+namespace {
+
+template <typename T>
+void EnsureCapacity(std::vector<T>& vector, size_t count) {
+  if (vector.capacity() < count) vector.reserve(std::max(count, vector.capacity() * 2));
+}
+
+}  // namespace
+
+void TimerQueue::Push(const Entry& entry) {
+  heap_.push_back(entry);
+  std::push_heap(heap_.begin(), heap_.end());
+}
 
 TimerId TimerQueue::Add(TimePoint deadline, Duration period, absl::AnyInvocable<void()> callback) {
-  const TimerId id = next_id_++;
+  // One for this timer, one for a repeated one that is running now and comes back.
+  EnsureCapacity(heap_, heap_.size() + set_aside_.size() + 2);
+  if (running_) EnsureCapacity(set_aside_, heap_.size() + set_aside_.size() + 1);
+  const TimerId id = next_id_;
   timers_.emplace(id, Timer{period, std::move(callback)});
-  heap_.push({deadline, id});
+  ++next_id_;
+  Push({deadline, id});
   return id;
 }
 
@@ -18,14 +36,15 @@ uint32_t TimerQueue::Run(TimePoint now) {
   // Timers added by callbacks wait for the next turn, so that a timer of no delay cannot hold the
   // loop.
   const TimerId first_new_id = next_id_;
-  std::vector<Entry> repeated;
-  while (!heap_.empty() && heap_.top().deadline <= now) {
-    const Entry entry = heap_.top();
-    heap_.pop();
+  running_ = true;
+  while (!heap_.empty() && heap_.front().deadline <= now) {
+    const Entry entry = heap_.front();
+    std::pop_heap(heap_.begin(), heap_.end());
+    heap_.pop_back();
     const auto it = timers_.find(entry.id);
     if (it == timers_.end()) continue;  // cancelled
     if (entry.id >= first_new_id) {
-      repeated.push_back(entry);
+      set_aside_.push_back(entry);
       continue;
     }
     // Out of the map while it runs: the callback may cancel itself or make the map grow.
@@ -39,11 +58,13 @@ uint32_t TimerQueue::Run(TimePoint now) {
       if (const auto again = timers_.find(entry.id); again != timers_.end()) {
         const Duration period = timer.period;
         again->second = std::move(timer);
-        repeated.push_back({now + period.count(), entry.id});
+        Push({now + period.count(), entry.id});
       }
     }
   }
-  for (const Entry& entry : repeated) heap_.push(entry);
+  running_ = false;
+  for (const Entry& entry : set_aside_) Push(entry);
+  set_aside_.clear();
   return run_count;
 }
 

@@ -29,7 +29,8 @@ constexpr uint32_t kBatchMicroseconds = 30;
 
 Ring::Wait Worker::NextWait() {
   Ring::Wait wait;
-  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty()) {
+  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty() ||
+      close_list_incomplete_) {
     wait.completions_min = 0;
     return wait;
   }
@@ -43,7 +44,8 @@ Ring::Wait Worker::NextWait() {
 
 bool Worker::Turn() {
   ring_->SubmitAndWait(NextWait());
-  connect_addresses_.clear();
+  // The kernel copies an address when it takes the SQE.
+  if (!connect_addresses_.empty() && ring_->AllSubmitted()) connect_addresses_.clear();
   now_ = ring_->Now();
   counters().loop_turns.Add();
 
@@ -160,7 +162,7 @@ void Worker::FlushScheduled() {
 }
 
 void Worker::ReleaseClosed() {
-  if (close_list_.empty()) {
+  if (close_list_.empty() && !close_list_incomplete_) {
     retired_.clear();
     return;
   }
@@ -176,6 +178,7 @@ void Worker::ReleaseClosed() {
     }
     scratch_list_.clear();
   }
+  if (close_list_incomplete_) ReleaseUnlisted();
   retired_.clear();
   connections_peak_ = std::max(connections_peak_, before);
   TrimMemoryAfterAFall();
@@ -199,7 +202,13 @@ void Worker::PublishFigures() {
   counters().ring_enters.Set(figures.enter_count);
   counters().ring_submissions.Set(figures.sqe_count);
   counters().ring_overflows.Set(figures.cq_overflow_count);
+  counters().ring_submissions_full.Set(figures.sq_full_count);
   counters().ring_completions.Add(completions_last_turn_);
+  const uint64_t lost = log::LinesLost();
+  if (lost != log_lines_lost_) {
+    counters().log_lines_lost.Add(lost - log_lines_lost_);
+    log_lines_lost_ = lost;
+  }
 }
 
 void Worker::ArmWake() {

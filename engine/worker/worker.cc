@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -63,18 +64,46 @@ Connection* Worker::Find(uint64_t connection_id) {
   return place == nullptr ? nullptr : slab_.Get(place->slot, place->generation);
 }
 
-Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOptions& options) {
-  const auto [slot, generation, connection] = slab_.Allocate();
+// A slot in the slab and its place in the table, both or none.
+bool Worker::AllocatePlace(Slab<Connection>::Allocation& place) {
+  try {
+    place = slab_.Allocate();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  place.value->id_ = uint64_t{index()} << 48 | next_connection_sequence_;
+  try {
+    table_.Insert(place.value->id_, {place.slot, place.generation});
+  } catch (const std::bad_alloc&) {
+    slab_.Free(place.slot);
+    return false;
+  }
+  ++next_connection_sequence_;
+  return true;
+}
+
+void Worker::BoundLifetime(Connection& connection) {
+  try {
+    AddTimer(connection.options_->timeouts.lifetime, Duration::zero(), [this, id = connection.id_] {
+      if (Connection* found = Find(id)) found->Expire(CloseReason::kLifetime);
+    });
+  } catch (const std::bad_alloc&) {
+    connection.Abort(CloseReason::kNoMemory);
+  }
+}
+
+Connection* Worker::NewConnection(int fd, Protocol& protocol, const StreamOptions& options) {
+  Slab<Connection>::Allocation place;
+  if (!AllocatePlace(place)) return nullptr;
+  const auto [slot, generation, connection] = place;
   connection->worker_ = this;
   connection->options_ = &options;
-  connection->id_ = uint64_t{index()} << 48 | next_connection_sequence_++;
   connection->opened_at_ = now_;
   connection->last_activity_ = now_;
   connection->fd_ = fd;
   connection->slot_ = slot;
   connection->generation_ = generation;
   connection->state_ = Connection::State::kOpen;
-  table_.Insert(connection->id_, {slot, generation});
   counters().connections_open.Add();
   try {
     connection->session_ = protocol.NewSession(*connection);
@@ -84,22 +113,22 @@ Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOption
     counters().handler_exceptions.Add();
   }
   if (connection->session_ == nullptr) connection->Abort(CloseReason::kHandlerError);
-  if (options.timeouts.lifetime.count() > 0) {
-    AddTimer(options.timeouts.lifetime, Duration::zero(), [this, id = connection->id_] {
-      if (Connection* found = Find(id)) found->Expire(CloseReason::kLifetime);
-    });
-  }
-  return *connection;
+  if (options.timeouts.lifetime.count() > 0) BoundLifetime(*connection);
+  return connection;
 }
 
 void Worker::AddAccepted(Listener& listener, int fd) {
   const ListenerDefinition& definition = listener.definition();
+  Connection* const connection = NewConnection(fd, *definition.protocol, definition.stream);
+  if (connection == nullptr) {
+    RefuseForMemory(fd);
+    return;
+  }
   counters().connections_accepted.Add();
-  Connection& connection = NewConnection(fd, *definition.protocol, definition.stream);
-  if (!connection.open()) return;
-  connection.SetWait(Wait::kHandshake);
-  if (stopping_) connection.deferred_stop_ = true;
-  connection.UpdateReceiving();
+  if (!connection->open()) return;
+  connection->SetWait(Wait::kHandshake);
+  if (stopping_) connection->deferred_stop_ = true;
+  connection->UpdateReceiving();
 }
 
 TimerId Worker::AddTimer(Duration delay, Duration period, absl::AnyInvocable<void()> callback) {
@@ -119,27 +148,5 @@ TimerId Worker::AddTimer(Duration delay, Duration period, absl::AnyInvocable<voi
 }
 
 bool Worker::CancelTimer(TimerId id) { return timers_.Cancel(id); }
-
-void Worker::ScheduleFlush(Connection& connection) {
-  connection.flush_scheduled_ = true;
-  flush_list_.push_back({connection.slot_, connection.generation_});
-}
-
-void Worker::ScheduleOffer(Connection& connection) {
-  if (connection.offer_scheduled_) return;
-  connection.offer_scheduled_ = true;
-  offer_list_.push_back({connection.slot_, connection.generation_});
-}
-
-void Worker::AddStarved(Connection& connection) {
-  connection.starved_ = true;
-  starved_list_.push_back({connection.slot_, connection.generation_});
-}
-
-void Worker::ListForClose(Connection& connection) {
-  if (connection.listed_for_close_) return;
-  connection.listed_for_close_ = true;
-  close_list_.push_back({connection.slot_, connection.generation_});
-}
 
 }  // namespace ringmaster

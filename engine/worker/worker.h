@@ -84,12 +84,16 @@ class Worker {
   // --------------------------------------------------------------
   void AddAccepted(Listener& listener, int fd);
   bool AtConnectionLimit() const { return slab_.used_count() >= connections_max_; }
+  // These never throw: a connection for which there is no memory is aborted (no_memory.cc).
   void ScheduleFlush(Connection& connection);
   void ScheduleOffer(Connection& connection);
   void AddStarved(Connection& connection);
   void ListForClose(Connection& connection);
+  // Closes an accepted descriptor for which nothing else can be done, and counts it.
+  void RefuseForMemory(int fd);
   // A session that was replaced or closed, perhaps while one of its calls is on the stack.
-  void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
+  // When there is no memory to remember it, the caller keeps it.
+  void Retire(std::unique_ptr<Session>&& session) { retired_.push_back(std::move(session)); }
   SendQueuePool& send_queues() { return send_queues_; }
   ReceivedBuffer& received() { return received_; }
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
@@ -108,13 +112,17 @@ class Worker {
   void FlushScheduled();
   void RearmStarved();
   void ReleaseClosed();
+  void ReleaseUnlisted();
   void Release(Connection& connection);
   void TellStop(bool also_fresh);
   bool Stopped() const;
   void PublishFigures();
   void TrimMemoryAfterAFall();
   Ring::Wait NextWait();
-  Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
+  bool AllocatePlace(Slab<Connection>::Allocation& place);
+  void BoundLifetime(Connection& connection);
+  // nullptr: there is no memory for it; `fd` is still the caller's.
+  Connection* NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
   friend class Connection;
 
   ServerDefinition& server_;
@@ -142,6 +150,8 @@ class Worker {
   std::vector<SlotRef> starved_list_;
   std::vector<SlotRef> close_list_;
   std::vector<SlotRef> scratch_list_;
+  // A closing connection is missing in close_list_: there was no memory for its entry.
+  bool close_list_incomplete_ = false;
   std::vector<std::unique_ptr<Session>> retired_;
   // Addresses that SQEs of this turn point at.
   std::vector<std::unique_ptr<Address>> connect_addresses_;
@@ -155,6 +165,7 @@ class Worker {
   uint32_t closes_in_flight_ = 0;
   uint32_t completions_last_turn_ = 0;
   uint32_t connections_peak_ = 0;  // since the last trim
+  uint64_t log_lines_lost_ = 0;    // of this process, as published
 };
 
 }  // namespace ringmaster
