@@ -28,8 +28,12 @@ enum class CloseReason : uint8_t {
   kSendQueueFull,
   kLimit,  // a limit at the door or on a message
   kServerStopping,
+  kMessageRate,  // more messages a second than allowed
+  kMemory,       // the worker's buffered bytes were above their hard limit, this one held the most
+  kRefused,      // at the door, after a proxy had said for whom it speaks
+  kKilled,       // by the operator: `kill ID`
 };
-inline constexpr int kCloseReasonCount = 20;
+inline constexpr int kCloseReasonCount = 24;
 
 // "read_timeout", "peer_closed", ...: the name used in logs, status and metrics.
 std::string_view CloseReasonName(CloseReason reason);

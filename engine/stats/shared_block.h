@@ -43,7 +43,7 @@ struct alignas(64) SharedSlot {
 struct SharedHeader {
   static constexpr uint32_t kMagic = 0x524d5354;  // "RMST"
   // Raise it with every change of the layout: master and worker may be of different releases.
-  static constexpr uint32_t kLayout = 1;
+  static constexpr uint32_t kLayout = 2;
   static constexpr size_t kListenersMax = 64;
   static constexpr size_t kListenerBytes = 128;
 
