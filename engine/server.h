@@ -10,9 +10,45 @@
 #include "absl/status/status.h"
 #include "engine/connection/address.h"
 #include "engine/connection/stream_options.h"
+#include "engine/limits/cidr_set.h"
+#include "engine/limits/rate_limit.h"
 #include "engine/protocol.h"
 
 namespace ringmaster {
+
+// What one client address may use, over all workers. An IPv6 client owns a whole network, so
+// addresses are counted by prefix. 0 = no limit.
+struct AddressLimits {
+  uint32_t connections_max = 0;
+  RateLimit accept_rate;   // new connections
+  RateLimit request_rate;  // see StreamOptions
+  RateLimit message_rate;
+  uint8_t ipv4_prefix_bits = 32;
+  uint8_t ipv6_prefix_bits = 64;
+  // Never counted and never refused by these limits: health checks, load balancers.
+  CidrSet exempt;
+  // Addresses that are remembered at a time; a power of two. One that finds no room is admitted
+  // and counted in address_table_full.
+  uint32_t table_entries = 64 * 1024;
+
+  bool limited() const {
+    return connections_max > 0 || accept_rate.limited() || request_rate.limited() ||
+           message_rate.limited();
+  }
+  bool operator==(const AddressLimits&) const = default;
+};
+
+// The admin listener: figures and health, served by a process of its own so that it answers while
+// every worker is busy.
+struct AdminOptions {
+  // "auto": a unix socket beside the control socket (NAME.admin.sock, mode 0600). "off": none. Else
+  // as ListenerDefinition::address.
+  std::string address = "auto";
+  // Bearer token (RFC 6750) that a request must carry; required for TCP, at least 16 characters.
+  std::string token;
+
+  bool operator==(const AdminOptions&) const = default;
+};
 
 // Limits and shape of the whole server, shared by every worker.
 struct ServerOptions {
@@ -23,6 +59,23 @@ struct ServerOptions {
   // Connections one worker holds at most; beyond, the door stays closed and they queue in the
   // kernel. 0 = what RLIMIT_NOFILE leaves.
   uint32_t worker_connections_max = 0;
+  // Connections of all workers together. 0 = no limit.
+  uint32_t connections_max = 0;
+  // New connections of all workers together.
+  RateLimit accept_rate;
+  AddressLimits address;
+  // Bytes that one worker holds for its connections, input not yet consumed and output not yet
+  // sent. Above soft, receiving pauses for those that hold the most; above hard, those are closed.
+  // 0 = no limit.
+  uint64_t buffered_bytes_soft = 256u << 20;
+  uint64_t buffered_bytes_hard = 512u << 20;
+  // A turn of the loop that lasts longer is reported with the handler's stack; past the second,
+  // the master replaces the worker. 0 = off.
+  Duration handler_timeout = std::chrono::seconds(1);
+  Duration handler_kill_timeout = std::chrono::seconds(60);
+  // Histograms of handler and queue time.
+  bool timings = true;
+  AdminOptions admin;
   Duration stop_timeout = std::chrono::seconds(30);
   // Files of this instance; empty = derived from the name under $XDG_RUNTIME_DIR, /run or /tmp.
   std::string pid_file;
@@ -46,6 +99,12 @@ struct ServerOptions {
   bool operator==(const ServerOptions&) const = default;
 };
 
+// What a listener does with a connection that a limit leaves no room for.
+enum class AtLimit : uint8_t {
+  kWait,    // stop accepting: it waits in the kernel's queue until there is room
+  kRefuse,  // accept it, let the protocol say a short goodbye (HTTP: 503), close it
+};
+
 struct ListenerDefinition {
   Address address;
   Protocol* protocol = nullptr;  // outlives the server
@@ -55,6 +114,21 @@ struct ListenerDefinition {
   uint32_t unix_mode = 0660;
   std::string unix_owner;
   std::string unix_group;
+  // Connections on this listener, all workers together, and new ones a second. 0 = no limit.
+  uint32_t connections_max = 0;
+  RateLimit accept_rate;
+  // For connections_max of server, worker and listener. Limits of an address and rates always
+  // refuse: waiting would hold up everybody else.
+  AtLimit at_limit = AtLimit::kWait;
+  // Whom it serves: not who is in `deny`; if `allow` is not empty, only who is in it.
+  CidrSet allow;
+  CidrSet deny;
+  // Every connection begins with a PROXY protocol header (v1 or v2) that names the client, and
+  // comes from trusted_proxies; others are refused.
+  bool proxy_protocol = false;
+  // Who is believed when it says for whom it speaks: by the PROXY protocol, or by fields of a
+  // request.
+  CidrSet trusted_proxies;
 
   bool operator==(const ListenerDefinition&) const = default;
 };

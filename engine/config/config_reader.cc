@@ -145,6 +145,37 @@ bool ConfigValue::Read(std::vector<std::string>& out) const {
   return good;
 }
 
+bool ConfigValue::Read(RateLimit& out) const {
+  std::optional<RateLimit> rate;
+  if (json_->kind == JsonValue::Kind::kInteger && json_->integer == 0) {
+    rate = RateLimit();
+  } else if (is_string()) {
+    rate = ParseRate(json_->string);
+  }
+  if (!rate) {
+    return FailExpected(
+        "a rate such as \"100/s\", \"30/m\" or \"100/s burst 200\", or 0 for no limit");
+  }
+  out = *rate;
+  return true;
+}
+
+bool ConfigValue::Read(CidrSet& out) const {
+  CidrSet set;
+  bool good = json_->kind == JsonValue::Kind::kArray;
+  for (const ConfigValue& item : Items()) {
+    std::string block;
+    if (!item.Read(block)) {
+      good = false;
+    } else if (const absl::Status status = set.Add(block); !status.ok()) {
+      item.Fail(std::string(status.message()));
+      good = false;
+    }
+  }
+  if (good) out = std::move(set);
+  return good;
+}
+
 std::vector<ConfigValue> ConfigValue::Items() const {
   std::vector<ConfigValue> items;
   if (json_->kind != JsonValue::Kind::kArray) {

@@ -13,6 +13,8 @@
 #include "engine/base/time.h"
 #include "engine/config/config_document.h"
 #include "engine/connection/address.h"
+#include "engine/limits/cidr_set.h"
+#include "engine/limits/rate_limit.h"
 
 // Typed access to a ConfigDocument. Every Read writes its argument only if the value is right, and
 // otherwise leaves the default that stands there and adds an error to the document; so a caller
@@ -64,6 +66,10 @@ class ConfigValue {
     return index.has_value();
   }
   bool Read(std::vector<std::string>& out) const;
+  // "100/s burst 200" (units.h), or 0.
+  bool Read(RateLimit& out) const;
+  // An array of blocks of addresses (engine/limits/cidr_set.h).
+  bool Read(CidrSet& out) const;
 
   // The elements; an error and none if this is no array.
   std::vector<ConfigValue> Items() const;

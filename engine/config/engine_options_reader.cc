@@ -26,6 +26,8 @@ constexpr TimeoutKey kTimeoutKeys[] = {
 
 constexpr uint32_t kWorkersMax = 1024;
 constexpr uint64_t kSendQueueBytesMax = 4ull << 30;
+constexpr uint64_t kBufferedBytesMax = uint64_t{1} << 40;
+constexpr int64_t kConnectionsMax = 1 << 24;
 // The name becomes part of file names (pid file, control socket).
 constexpr size_t kNameBytesMax = 64;
 constexpr size_t kUnixPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;
@@ -99,6 +101,7 @@ void ReadTimeouts(ConfigObject& object, Timeouts& out) {
 void ReadStreamLimits(ConfigObject& object, StreamOptions& out) {
   // Bytes per second; a gigabyte a second is more than anybody means.
   object.ReadBytes("body_rate_bytes_min", out.body_rate_bytes_min, 0, uint64_t{1} << 30);
+  object.Read("body_grace", out.body_grace);
   // Below one page the watermarks would pause and resume at every answer.
   constexpr uint64_t kMin = 4096;
   object.ReadBytes("send_queue_bytes_max", out.send_queue_bytes_max, kMin, kSendQueueBytesMax);
@@ -116,6 +119,64 @@ void ReadStreamLimits(ConfigObject& object, StreamOptions& out) {
                             FormatByteSize(out.send_queue_bytes_max),
                             FormatByteSize(out.send_queue_bytes_high)));
   }
+  ReadSendQueuePolicy(object, out.send_queue_policy);
+  object.Read("request_rate", out.request_rate);
+  object.Read("message_rate", out.message_rate);
+}
+
+bool ReadSendQueuePolicy(ConfigObject& object, SendQueuePolicy& out) {
+  constexpr std::pair<std::string_view, SendQueuePolicy> kPolicies[] = {
+      {"refuse", SendQueuePolicy::kRefuse},
+      {"drop-newest", SendQueuePolicy::kDropNewest},
+      {"drop-oldest", SendQueuePolicy::kDropOldest},
+      {"close", SendQueuePolicy::kClose},
+  };
+  return object.ReadChoice("send_queue_policy", out, kPolicies);
+}
+
+void ReadServerLimits(ConfigObject& object, ServerOptions& out) {
+  object.Read("connections_max", out.connections_max, 0, kConnectionsMax);
+  object.Read("worker_connections_max", out.worker_connections_max, 0, kConnectionsMax);
+  object.Read("accept_rate", out.accept_rate);
+  object.ReadBytes("buffered_bytes_soft", out.buffered_bytes_soft, 0, kBufferedBytesMax);
+  object.ReadBytes("buffered_bytes_hard", out.buffered_bytes_hard, 0, kBufferedBytesMax);
+  if (out.buffered_bytes_hard != 0 && out.buffered_bytes_soft > out.buffered_bytes_hard) {
+    object.Fail("buffered_bytes_soft",
+                fmt::format("must not be above buffered_bytes_hard ({}), is {}",
+                            FormatByteSize(out.buffered_bytes_hard),
+                            FormatByteSize(out.buffered_bytes_soft)));
+  }
+  if (const auto address = object.Get("address")) {
+    ConfigObject reader(*address);
+    ReadAddressLimits(reader, out.address);
+    reader.Finish();
+  }
+}
+
+void ReadAddressLimits(ConfigObject& object, AddressLimits& out) {
+  object.Read("connections_max", out.connections_max, 0, kConnectionsMax);
+  object.Read("accept_rate", out.accept_rate);
+  object.Read("request_rate", out.request_rate);
+  object.Read("message_rate", out.message_rate);
+  object.Read("ipv4_prefix_bits", out.ipv4_prefix_bits, 1, 32);
+  object.Read("ipv6_prefix_bits", out.ipv6_prefix_bits, 1, 128);
+  object.Read("exempt", out.exempt);
+  ReadPowerOfTwo(object, "table_entries", out.table_entries, 1024, 1u << 24);
+}
+
+void ReadAdmin(ConfigObject& object, AdminOptions& out) {
+  std::string address;
+  if (object.Read("address", address)) {
+    if (address != "auto" && address != "off") {
+      const absl::StatusOr<Address> parsed = Address::Parse(address);
+      if (!parsed.ok()) {
+        object.Fail("address", fmt::format("expected \"auto\", \"off\" or an address: {}",
+                                           std::string(parsed.status().message())));
+      }
+    }
+    out.address = address;
+  }
+  object.Read("token", out.token);
 }
 
 void ReadServerOptions(ConfigObject& object, ServerOptions& out) {
@@ -143,6 +204,13 @@ void ReadServerOptions(ConfigObject& object, ServerOptions& out) {
                             kUnixPathBytesMax, out.control_socket.size()));
   }
   object.Read("stop_timeout", out.stop_timeout);
+  object.Read("handler_timeout", out.handler_timeout);
+  object.Read("handler_kill_timeout", out.handler_kill_timeout);
+  if (out.handler_kill_timeout.count() > 0 && out.handler_timeout > out.handler_kill_timeout) {
+    object.Fail("handler_timeout", fmt::format("must not be above handler_kill_timeout ({})",
+                                               FormatDuration(out.handler_kill_timeout)));
+  }
+  object.Read("timings", out.timings);
 }
 
 void ReadLogging(ConfigObject& object, ServerOptions& out) {
@@ -168,6 +236,14 @@ void ReadRing(ConfigObject& object, ServerOptions& out) {
 void ReadListener(ConfigObject& object, ListenerDefinition& out) {
   object.Read("address", out.address);
   object.Read("backlog", out.backlog, 1, 65535);
+  object.Read("allow", out.allow);
+  object.Read("deny", out.deny);
+  object.Read("trusted_proxies", out.trusted_proxies);
+  if (object.Read("proxy_protocol", out.proxy_protocol) && out.proxy_protocol &&
+      out.trusted_proxies.empty()) {
+    object.Fail("proxy_protocol",
+                "needs trusted_proxies: who may say for whom it speaks, such as [\"10.0.0.0/8\"]");
+  }
   if (const auto unix_socket = object.Get("unix")) {
     ConfigObject owner(*unix_socket);
     if (const auto mode = owner.Get("mode")) ReadMode(*mode, out.unix_mode);
@@ -180,6 +256,17 @@ void ReadListener(ConfigObject& object, ListenerDefinition& out) {
                   "only a unix socket with a path (\"unix:/run/x.sock\") has a mode and an owner");
     }
   }
+}
+
+void ReadListenerLimits(ConfigObject& object, ListenerDefinition& out) {
+  object.Read("connections_max", out.connections_max, 0, kConnectionsMax);
+  object.Read("accept_rate", out.accept_rate);
+}
+
+void ReadAtLimit(ConfigObject& object, AtLimit& out) {
+  constexpr std::pair<std::string_view, AtLimit> kChoices[] = {{"wait", AtLimit::kWait},
+                                                               {"refuse", AtLimit::kRefuse}};
+  object.ReadChoice("at_limit", out, kChoices);
 }
 
 }  // namespace ringmaster::config

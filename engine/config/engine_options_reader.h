@@ -21,18 +21,35 @@ using TimeoutOverrides = std::vector<std::pair<Duration Timeouts::*, Duration>>;
 void ReadTimeoutOverrides(ConfigObject& object, TimeoutOverrides& out);
 Timeouts WithOverrides(Timeouts base, const TimeoutOverrides& overrides);
 
-// limits: body_rate_bytes_min, send_queue_bytes_max, send_queue_bytes_high, send_queue_bytes_low;
-// refuses low >= high and high > max.
+// limits: body_rate_bytes_min, body_grace, send_queue_bytes_max, send_queue_bytes_high,
+// send_queue_bytes_low, send_queue_policy, request_rate, message_rate; refuses low >= high and high
+// > max.
 void ReadStreamLimits(ConfigObject& object, StreamOptions& out);
+bool ReadSendQueuePolicy(ConfigObject& object, SendQueuePolicy& out);
 
-// At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout.
+// limits at the root: connections_max, worker_connections_max, accept_rate, buffered_bytes_soft,
+// buffered_bytes_hard.
+void ReadServerLimits(ConfigObject& object, ServerOptions& out);
+// limits.address: connections_max, accept_rate, request_rate, message_rate, ipv4_prefix_bits,
+// ipv6_prefix_bits, exempt, table_entries.
+void ReadAddressLimits(ConfigObject& object, AddressLimits& out);
+// admin: address, token.
+void ReadAdmin(ConfigObject& object, AdminOptions& out);
+
+// At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout, handler_timeout,
+// handler_kill_timeout, timings.
 void ReadServerOptions(ConfigObject& object, ServerOptions& out);
 // logging: level, format, file.
 void ReadLogging(ConfigObject& object, ServerOptions& out);
 // ring: entries, receive_buffer_count, receive_buffer_bytes.
 void ReadRing(ConfigObject& object, ServerOptions& out);
 
-// A listener: address, backlog, unix. Its timeouts and limits are read by the functions above.
+// A listener: address, backlog, unix, allow, deny, proxy_protocol, trusted_proxies. Its timeouts
+// and limits are read by the functions above and below.
 void ReadListener(ConfigObject& object, ListenerDefinition& out);
+// limits of a listener: connections_max, accept_rate.
+void ReadListenerLimits(ConfigObject& object, ListenerDefinition& out);
+// limits at the root and of a listener: at_limit.
+void ReadAtLimit(ConfigObject& object, AtLimit& out);
 
 }  // namespace ringmaster::config

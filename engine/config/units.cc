@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 
 namespace ringmaster::config {
 namespace {
@@ -20,6 +21,10 @@ constexpr Unit kDurationUnits[] = {
 constexpr Unit kByteUnits[] = {
     {"GiB", 1u << 30}, {"MiB", 1u << 20}, {"KiB", 1u << 10}, {"B", 1}, {"", 1},
 };
+constexpr Unit kPlain[] = {{"", 1}};
+// Seconds; the shortest first, so that formatting takes the first that gives a whole number.
+constexpr Unit kRatePeriods[] = {{"s", 1}, {"m", 60}, {"h", 3600}};
+constexpr uint64_t kRateMax = 1'000'000'000;
 // A year: beyond it a number is a slip of the keyboard, and sums of deadlines stay far from
 // overflow.
 constexpr uint64_t kDurationMax = 366ull * 24 * 3'600'000'000'000;
@@ -70,6 +75,41 @@ std::optional<uint64_t> ParseByteSize(std::string_view text) {
 std::string FormatByteSize(uint64_t bytes) {
   if (bytes == 0) return "0B";
   return FormatQuantity(bytes, kByteUnits);
+}
+
+std::optional<RateLimit> ParseRate(std::string_view text) {
+  if (text == "0") return RateLimit();
+  constexpr std::string_view kBurst = " burst ";
+  RateLimit rate;
+  if (const size_t place = text.find(kBurst); place != std::string_view::npos) {
+    const std::optional<uint64_t> burst =
+        ParseQuantity(text.substr(place + kBurst.size()), kPlain, kRateMax);
+    if (!burst || *burst == 0) return std::nullopt;
+    rate.burst = static_cast<uint32_t>(*burst);
+    text = text.substr(0, place);
+  }
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::optional<uint64_t> count = ParseQuantity(text.substr(0, slash), kPlain, kRateMax);
+  if (!count || *count == 0) return std::nullopt;
+  for (const Unit& period : kRatePeriods) {
+    if (text.substr(slash + 1) != period.name) continue;
+    rate.per_second = static_cast<double>(*count) / static_cast<double>(period.factor);
+    return rate;
+  }
+  return std::nullopt;
+}
+
+std::string FormatRate(const RateLimit& rate) {
+  if (!rate.limited()) return "0";
+  std::string text;
+  for (const Unit& period : kRatePeriods) {
+    const double count = rate.per_second * static_cast<double>(period.factor);
+    text = fmt::format("{:.0f}/{}", count, period.name);
+    if (std::abs(count - std::round(count)) < 1e-6 * count) break;
+  }
+  if (rate.burst > 0) text += fmt::format(" burst {}", rate.burst);
+  return text;
 }
 
 }  // namespace ringmaster::config

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/base/time.h"
+#include "engine/limits/rate_limit.h"
 
 // Quantities with their units, as people write them in a configuration.
 
@@ -21,5 +22,11 @@ std::string FormatDuration(Duration duration);
 // readers mean 1000.
 std::optional<uint64_t> ParseByteSize(std::string_view text);
 std::string FormatByteSize(uint64_t bytes);
+
+// "100/s", "30/m", "5/h", with " burst 200" behind it or not; "0" is no limit. nullopt: not a rate,
+// or above a thousand million a second.
+std::optional<RateLimit> ParseRate(std::string_view text);
+// The form that ParseRate reads back to the same.
+std::string FormatRate(const RateLimit& rate);
 
 }  // namespace ringmaster::config

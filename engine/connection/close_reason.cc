@@ -44,6 +44,14 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "limit";
     case CloseReason::kServerStopping:
       return "server_stopping";
+    case CloseReason::kMessageRate:
+      return "message_rate";
+    case CloseReason::kMemory:
+      return "memory";
+    case CloseReason::kRefused:
+      return "refused";
+    case CloseReason::kKilled:
+      return "killed";
     case CloseReason::kNoMemory:
       return "no_memory";
   }

@@ -28,9 +28,13 @@ enum class CloseReason : uint8_t {
   kSendQueueFull,
   kLimit,  // a limit at the door or on a message
   kServerStopping,
-  kNoMemory,  // memory that this connection needed could not be had
+  kMessageRate,  // more messages a second than allowed
+  kMemory,       // the worker's buffered bytes were above their hard limit, this one held the most
+  kRefused,      // at the door, after a proxy had said for whom it speaks
+  kKilled,       // by the operator: `kill ID`
+  kNoMemory,     // the system had no memory for what this one needed
 };
-inline constexpr int kCloseReasonCount = 21;
+inline constexpr int kCloseReasonCount = 25;
 
 // "read_timeout", "peer_closed", ...: the name used in logs, status and metrics.
 std::string_view CloseReasonName(CloseReason reason);

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "engine/base/time.h"
+#include "engine/limits/rate_limit.h"
 
 namespace ringmaster {
 
@@ -22,6 +24,15 @@ struct Timeouts {
   bool operator==(const Timeouts&) const = default;
 };
 
+// What happens to a message for which the output queue has no room. The sender is told what
+// happened (SendResult).
+enum class SendQueuePolicy : uint8_t {
+  kRefuse,      // it is not queued; the sender decides
+  kDropNewest,  // it is dropped and counted; for streams where a gap does no harm
+  kDropOldest,  // queued messages are dropped, oldest first, until it fits: the newest counts
+  kClose,       // the connection is closed: a peer that does not keep up has to go
+};
+
 // The bounds of one stream. One object is shared by all connections of a listener or route; a
 // connection points at it, so it must outlive them (it lives in the server definition).
 struct StreamOptions {
@@ -35,6 +46,11 @@ struct StreamOptions {
   size_t send_queue_bytes_max = 64u << 20;
   size_t send_queue_bytes_high = 1u << 20;
   size_t send_queue_bytes_low = 256u << 10;
+  SendQueuePolicy send_queue_policy = SendQueuePolicy::kRefuse;
+  // What the peer may ask for: requests (each is answered; above it the answer is a refusal) and
+  // messages (nothing answers them; above it the connection is closed).
+  RateLimit request_rate;
+  RateLimit message_rate;
 
   bool operator==(const StreamOptions&) const = default;
 };

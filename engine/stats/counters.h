@@ -36,13 +36,36 @@ class Counter {
   X(messages, "requests and messages given to handlers")                               \
   X(handler_exceptions, "handlers that threw")                                         \
   X(accept_held_limit, "connections held at the door: connection limit reached")       \
+  X(refused_server_max, "connections refused: connections_max of the server")          \
+  X(refused_worker_max, "connections refused: worker_connections_max")                 \
+  X(refused_listener_max, "connections refused: connections_max of the listener")      \
+  X(refused_address_max, "connections refused: connections_max of the address")        \
+  X(refused_server_rate, "connections refused: accept_rate of the server")             \
+  X(refused_listener_rate, "connections refused: accept_rate of the listener")         \
+  X(refused_address_rate, "connections refused: accept_rate of the address")           \
+  X(refused_denied, "connections refused: address denied, or not in the allow list")   \
+  X(refused_proxy_untrusted, "connections refused: not from a trusted proxy")          \
+  X(refused_proxy_header, "connections refused: no valid PROXY protocol header")       \
+  X(refused_no_memory, "connections refused: no memory for them")                      \
+  X(address_table_full, "connections not counted by address: the table was full")      \
+  X(request_rate_limited, "requests refused: request_rate of the connection")          \
+  X(message_rate_limited, "messages refused: message_rate of the connection")          \
+  X(address_request_rate_limited, "requests refused: request_rate of the address")     \
+  X(address_message_rate_limited, "messages refused: message_rate of the address")     \
   X(accept_paused_descriptors, "times accepting paused: out of descriptors or memory") \
   X(receive_starved, "receives that found no free buffer")                             \
   X(receive_paused, "receives paused: output queue above its high watermark")          \
   X(send_refused, "sends refused: output queue full")                                  \
+  X(send_dropped_newest, "messages dropped: output queue full, newest first")          \
+  X(send_dropped_oldest, "messages dropped: output queue full, oldest first")          \
+  X(receive_paused_memory, "receives paused: buffered bytes above the soft limit")     \
+  X(buffered_input_bytes, "received bytes held in memory now")                         \
+  X(buffered_output_bytes, "bytes queued for sending now")                             \
+  X(receive_buffers_in_use, "receive buffers away from home at the end of a turn")     \
+  X(slab_bytes, "memory of connection slots")                                          \
+  X(heap_bytes, "memory handed out by the allocator")                                  \
   X(send_stuck, "sends whose remainder had to wait for the peer")                      \
   X(send_no_memory, "sends tried again later: the kernel had no memory")               \
-  X(refused_no_memory, "connections refused at the door: no memory for them")          \
   X(deadline_rearmed, "read deadlines re-armed after activity")                        \
   X(timers_fired, "user timers fired")                                                 \
   X(loop_turns, "turns of the loop")                                                   \
@@ -50,8 +73,9 @@ class Counter {
   X(ring_submissions, "SQEs submitted")                                                \
   X(ring_completions, "CQEs handled")                                                  \
   X(ring_overflows, "completion queue overflows")                                      \
-  X(ring_submissions_full, "submissions ahead of time: submission queue full")         \
-  X(log_lines_lost, "log lines lost: they could not be written")
+  X(ring_submissions_full, "times the submission queue was full")                      \
+  X(handler_stalls, "turns longer than handler_timeout")                               \
+  X(log_lines_lost, "log lines that could not be written")
 
 // Slots for figures that protocols register by name: "http_requests", "websocket_refused_origin",
 // ...

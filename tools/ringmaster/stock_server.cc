@@ -19,8 +19,11 @@ using config::RouteType;
 
 constexpr Duration kAccessLogDelay = std::chrono::seconds(1);
 
-http::ServiceOptions ServiceOptionsOf(const config::RequestLimits& limits) {
+http::ServiceOptions ServiceOptionsOf(const config::ListenerConfig& listener) {
+  const config::RequestLimits& limits = listener.limits;
   http::ServiceOptions options;
+  options.client_address = listener.client_address;
+  options.trusted_proxies = listener.definition.trusted_proxies;
   options.head.head_bytes_max = limits.header_bytes_max;
   options.head.fields_max = limits.header_count_max;
   options.pipelined_requests_max = limits.pipelined_requests_max;
@@ -45,7 +48,7 @@ StockServer::StockServer(config::ServerConfig config) : config_(std::move(config
 }
 
 void StockServer::AddListener(const config::ListenerConfig& listener) {
-  auto service = std::make_unique<http::Service>(ServiceOptionsOf(listener.limits));
+  auto service = std::make_unique<http::Service>(ServiceOptionsOf(listener));
   if (access_log_ != nullptr) {
     service->access_log = [this](const http::AccessRecord& record) { access_log_->Write(record); };
   }

@@ -6,11 +6,13 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "engine/limits/cidr_set.h"
 #include "engine/protocol.h"
 #include "protocols/http/codec/http_date.h"
 #include "protocols/http/codec/request_head_parser.h"
 #include "protocols/http/service/access_record.h"
 #include "protocols/http/service/body_stream.h"
+#include "protocols/http/service/client_address.h"
 #include "protocols/http/service/exchange.h"
 #include "protocols/http/service/http_counters.h"
 #include "protocols/http/service/request.h"
@@ -32,6 +34,8 @@ struct ServiceOptions {
   // The connection closes behind this many requests; 0 = never.
   uint32_t requests_per_connection_max = 0;
   uint32_t trailer_bytes_max = 8192;
+  ClientAddressSource client_address = ClientAddressSource::kPeer;
+  CidrSet trusted_proxies;
 };
 
 struct StaticOptions {

@@ -54,6 +54,84 @@ TEST(ReadTimeoutOverrides, ApplyToAnyBase) {
   EXPECT_EQ(result.read, seconds(1));
 }
 
+TEST(ReadStreamLimits, ReadsRatesGraceAndPolicy) {
+  StreamOptions stream;
+  EXPECT_EQ(MessageOf(R"({"body_grace": "3s", "send_queue_policy": "drop-oldest",
+                          "request_rate": "100/s burst 200", "message_rate": "30/m"})",
+                      [&](ConfigObject& root) { ReadStreamLimits(root, stream); }),
+            "");
+  EXPECT_EQ(stream.body_grace, seconds(3));
+  EXPECT_EQ(stream.send_queue_policy, SendQueuePolicy::kDropOldest);
+  EXPECT_EQ(stream.request_rate, (RateLimit{100, 200}));
+  EXPECT_EQ(stream.message_rate, (RateLimit{0.5, 0}));
+  EXPECT_THAT(MessageOf(R"({"request_rate": "fast"})",
+                        [&](ConfigObject& root) { ReadStreamLimits(root, stream); }),
+              HasSubstr("request_rate: expected a rate such as \"100/s\""));
+}
+
+TEST(ReadServerLimits, ReadsEveryLevel) {
+  ServerOptions options;
+  EXPECT_EQ(MessageOf(R"({"connections_max": 7, "worker_connections_max": 3, "accept_rate": "9/s",
+                          "buffered_bytes_soft": "1MiB", "buffered_bytes_hard": "2MiB",
+                          "address": {"connections_max": 5, "accept_rate": "1/s",
+                            "request_rate": "2/s", "message_rate": "3/s", "ipv4_prefix_bits": 24,
+                            "ipv6_prefix_bits": 56, "exempt": ["10.0.0.0/8", "unix"],
+                            "table_entries": 2048}})",
+                      [&](ConfigObject& root) { ReadServerLimits(root, options); }),
+            "");
+  EXPECT_EQ(options.connections_max, 7u);
+  EXPECT_EQ(options.worker_connections_max, 3u);
+  EXPECT_EQ(options.accept_rate, (RateLimit{9, 0}));
+  EXPECT_EQ(options.buffered_bytes_soft, 1u << 20);
+  EXPECT_EQ(options.buffered_bytes_hard, 2u << 20);
+  AddressLimits address;
+  address.connections_max = 5;
+  address.accept_rate = {1, 0};
+  address.request_rate = {2, 0};
+  address.message_rate = {3, 0};
+  address.ipv4_prefix_bits = 24;
+  address.ipv6_prefix_bits = 56;
+  address.exempt = *CidrSet::Parse({"10.0.0.0/8", "unix"});
+  address.table_entries = 2048;
+  EXPECT_EQ(options.address, address);
+}
+
+TEST(ReadServerLimits, RefusesWhatCannotBe) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadServerLimits(root, options); };
+  EXPECT_THAT(MessageOf(R"({"buffered_bytes_soft": "2MiB", "buffered_bytes_hard": "1MiB"})", read),
+              HasSubstr("buffered_bytes_soft: must not be above buffered_bytes_hard (1MiB)"));
+  EXPECT_THAT(MessageOf(R"({"address": {"exempt": ["10.0.0.1/8"]}})", read),
+              HasSubstr("address.exempt[0]: \"10.0.0.1/8\" is no block of addresses"));
+  EXPECT_THAT(MessageOf(R"({"address": {"table_entries": 5000}})", read),
+              HasSubstr("expected a power of two"));
+}
+
+TEST(ReadListener, ReadsWhomItServesAndWhomItBelieves) {
+  ListenerDefinition listener;
+  const auto read = [&](ConfigObject& root) { ReadListener(root, listener); };
+  EXPECT_EQ(MessageOf(R"({"allow": ["192.0.2.0/24"], "deny": ["192.0.2.7"], "proxy_protocol": true,
+                          "trusted_proxies": ["10.0.0.0/8"]})",
+                      read),
+            "");
+  EXPECT_EQ(listener.allow.entries(), (std::vector<std::string>{"192.0.2.0/24"}));
+  EXPECT_EQ(listener.deny.entries(), (std::vector<std::string>{"192.0.2.7"}));
+  EXPECT_TRUE(listener.proxy_protocol);
+  listener = {};
+  EXPECT_THAT(MessageOf(R"({"proxy_protocol": true})", read),
+              HasSubstr("proxy_protocol: needs trusted_proxies"));
+}
+
+TEST(ReadAdmin, TakesAutoOffOrAnAddress) {
+  AdminOptions admin;
+  const auto read = [&](ConfigObject& root) { ReadAdmin(root, admin); };
+  for (const char* good : {"auto", "off", "127.0.0.1:9100", "unix:/run/x.sock"}) {
+    EXPECT_EQ(MessageOf(std::string(R"({"address": ")") + good + "\"}", read), "");
+    EXPECT_EQ(admin.address, good);
+  }
+  EXPECT_THAT(MessageOf(R"({"address": "nowhere"})", read), HasSubstr("\"auto\", \"off\""));
+}
+
 TEST(ReadStreamLimits, RefusesWatermarksInTheWrongOrder) {
   StreamOptions stream;
   const auto read = [&](ConfigObject& root) { ReadStreamLimits(root, stream); };

@@ -62,6 +62,28 @@ TEST(ByteSize, IsFormattedAsTheLargestWholeUnit) {
   EXPECT_EQ(FormatByteSize(1536), "1536B");
 }
 
+TEST(Rate, ReadsCountPeriodAndBurst) {
+  EXPECT_EQ(ParseRate("0"), RateLimit());
+  EXPECT_EQ(ParseRate("100/s"), (RateLimit{100, 0}));
+  EXPECT_EQ(ParseRate("30/m"), (RateLimit{0.5, 0}));
+  EXPECT_EQ(ParseRate("1/h burst 5"), (RateLimit{1.0 / 3600, 5}));
+  EXPECT_EQ(ParseRate("100/s burst 200"), (RateLimit{100, 200}));
+}
+
+TEST(Rate, RefusesEverythingElse) {
+  for (std::string_view text :
+       {"", "100", "/s", "0/s", "-1/s", "1.5/s", "100/ms", "100 /s", "100/s ", "100/s burst",
+        "100/s burst 0", "100/s burst x", "100/s  burst 1", "1000000001/s"}) {
+    EXPECT_EQ(ParseRate(text), std::nullopt) << text;
+  }
+}
+
+TEST(Rate, IsFormattedAsItIsRead) {
+  for (std::string_view text : {"0", "100/s", "30/m", "7/h", "100/s burst 200", "7/h burst 1"}) {
+    EXPECT_EQ(FormatRate(*ParseRate(text)), text);
+  }
+}
+
 TEST(NearestWord, FindsASlipAndNothingFarther) {
   constexpr std::string_view kWords[] = {"listeners", "logging", "limits", "read", "name"};
   EXPECT_EQ(NearestWord("listner", kWords), "listeners");

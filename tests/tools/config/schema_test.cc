@@ -183,8 +183,9 @@ TEST_F(Schema, ExampleShowsTheDefaultsAtTheRoot) {
   server.pid_file.clear();
   server.control_socket.clear();
   server.log_file.clear();
+  server.admin.token.clear();
   EXPECT_TRUE(server == defaults.server);
-  EXPECT_EQ(plain->listeners.size(), 3u);
+  EXPECT_EQ(plain->listeners.size(), 4u);
   EXPECT_EQ(example.routes.size(), static_cast<size_t>(kRouteTypeCount));
 }
 

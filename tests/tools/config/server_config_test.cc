@@ -157,11 +157,8 @@ const RefusalCase kRefusals[] = {
      "{\"address\": \"[0::1]:80\"}]}",
      "server.json:3: listeners[2]: listens on [::1]:80, as listeners[0] in line 1 does already"},
     {"{\"listeners\": [{\"limits\": {\n\"worker_connections_max\": 5}}]}",
-     "server.json:2: listeners[0].limits.worker_connections_max: unknown key; known here: "
-     "\"header_bytes_max\", \"header_count_max\", \"body_bytes_max\", \"message_bytes_max\", "
-     "\"message_fragments_max\", \"pipelined_requests_max\", \"requests_per_connection_max\", "
-     "\"body_rate_bytes_min\", \"send_queue_bytes_max\", \"send_queue_bytes_high\" or "
-     "\"send_queue_bytes_low\""},
+     "server.json:2: listeners[0].limits.worker_connections_max: unknown key; did you mean "
+     "\"connections_max\"?"},
     {"{\"logging\": {\"access_log\": \"on\"}}",
      "server.json:1: logging.access_log: expected \"off\", \"stderr\" or a path with a \"/\", got "
      "\"on\""},
@@ -230,7 +227,8 @@ const RefusalCase kRefusals[] = {
      "such a message could not be answered by one of its size"},
     {"{\"routes\": [{\"path\": \"/\", \"type\": \"echo\", \"limits\": {\"header_bytes_max\": 5}}]}",
      "server.json:1: routes[0].limits.header_bytes_max: unknown key; known here: "
-     "\"body_bytes_max\", \"message_bytes_max\" or \"message_fragments_max\""},
+     "\"body_bytes_max\", \"message_bytes_max\", \"message_fragments_max\", \"request_rate\", "
+     "\"message_rate\" or \"send_queue_policy\""},
     {"{\"name\": \"a\",\n\"name\": \"b\"}",
      "server.json:2: name: this key stands already in line 1; keep one of them"},
     {"{\n\"workers\": 2,\n}",

@@ -39,6 +39,11 @@ void ReadRouteLimits(ConfigObject& object, RouteLimits& out) {
   if (object.Read("message_fragments_max", fragments, 1, kFragmentsMax)) {
     out.message_fragments_max = fragments;
   }
+  RateLimit rate;
+  if (object.Read("request_rate", rate)) out.request_rate = rate;
+  if (object.Read("message_rate", rate)) out.message_rate = rate;
+  SendQueuePolicy policy = SendQueuePolicy::kRefuse;
+  if (ReadSendQueuePolicy(object, policy)) out.send_queue_policy = policy;
 }
 
 void ReadOrigin(ConfigObject& object,

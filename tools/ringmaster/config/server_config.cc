@@ -34,6 +34,9 @@ RequestLimits RouteLimits::Over(RequestLimits base) const {
 StreamOptions RouteConfig::StreamFor(const ListenerConfig& listener) const {
   StreamOptions stream = listener.definition.stream;
   stream.timeouts = WithOverrides(stream.timeouts, timeouts);
+  stream.request_rate = limits.request_rate.value_or(stream.request_rate);
+  stream.message_rate = limits.message_rate.value_or(stream.message_rate);
+  stream.send_queue_policy = limits.send_queue_policy.value_or(stream.send_queue_policy);
   return stream;
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/config/engine_options_reader.h"
 #include "engine/server.h"
+#include "protocols/http/service/client_address.h"
 
 // The whole configuration of the stock server, checked and with every default filled in. Plain
 // values: nothing here opens, binds or serves.
@@ -47,6 +48,7 @@ struct LoggingConfig {
 struct ListenerConfig {
   ListenerDefinition definition;  // without a protocol; its stream bounds inherit from the root
   RequestLimits limits;           // inherit from the root
+  http::ClientAddressSource client_address = http::ClientAddressSource::kPeer;
 
   bool operator==(const ListenerConfig&) const = default;
 };
@@ -69,6 +71,9 @@ struct RouteLimits {
   std::optional<uint64_t> body_bytes_max;
   std::optional<uint64_t> message_bytes_max;
   std::optional<uint32_t> message_fragments_max;
+  std::optional<RateLimit> request_rate;
+  std::optional<RateLimit> message_rate;
+  std::optional<SendQueuePolicy> send_queue_policy;
 
   RequestLimits Over(RequestLimits base) const;
   bool operator==(const RouteLimits&) const = default;
@@ -102,6 +107,9 @@ struct ServerConfig {
   LoggingConfig logging;
   StreamOptions stream;  // what listeners inherit
   RequestLimits limits;  // what listeners inherit
+  AtLimit at_limit = AtLimit::kWait;
+  CidrSet trusted_proxies;
+  http::ClientAddressSource client_address = http::ClientAddressSource::kPeer;
   OriginConfig websocket;
   std::vector<ListenerConfig> listeners;
   std::vector<RouteConfig> routes;

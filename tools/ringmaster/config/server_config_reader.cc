@@ -43,6 +43,16 @@ void ReadLoggingObject(const ConfigValue& value, ServerConfig& config) {
   object.Finish();
 }
 
+void ReadClientAddress(ConfigObject& object, http::ClientAddressSource& out) {
+  using http::ClientAddressSource;
+  constexpr std::pair<std::string_view, ClientAddressSource> kSources[] = {
+      {"peer", ClientAddressSource::kPeer},
+      {"forwarded", ClientAddressSource::kForwarded},
+      {"x-forwarded-for", ClientAddressSource::kXForwardedFor},
+  };
+  object.ReadChoice("client_address", out, kSources);
+}
+
 void ReadTimeoutsObject(ConfigObject& parent, Timeouts& out) {
   const auto value = parent.Get("timeouts");
   if (!value) return;
@@ -68,7 +78,8 @@ void ReadRootLimits(ConfigObject& root, ServerConfig& config) {
   const auto value = root.Get("limits");
   if (!value) return;
   ConfigObject object(*value);
-  object.Read("worker_connections_max", config.server.worker_connections_max, 0, 1 << 24);
+  ReadServerLimits(object, config.server);
+  ReadAtLimit(object, config.at_limit);
   ReadRequestLimits(object, config.limits);
   ReadStreamLimits(object, config.stream);
   CheckMessageFitsQueue(root, config.limits, config.stream);
@@ -92,11 +103,14 @@ void CheckOwner(ConfigObject& object, const ListenerDefinition& definition) {
 void ReadListenerObject(const ConfigValue& value, const ReadOptions& options, ListenerConfig& out) {
   ConfigObject object(value);
   ReadListener(object, out.definition);
+  ReadClientAddress(object, out.client_address);
   ReadTimeoutsObject(object, out.definition.stream.timeouts);
   if (const auto limits = object.Get("limits")) {
     ConfigObject reader(*limits);
     ReadRequestLimits(reader, out.limits);
     ReadStreamLimits(reader, out.definition.stream);
+    ReadListenerLimits(reader, out.definition);
+    ReadAtLimit(reader, out.definition.at_limit);
     reader.Finish();
     CheckMessageFitsQueue(object, out.limits, out.definition.stream);
   }
@@ -107,6 +121,9 @@ void ReadListenerObject(const ConfigValue& value, const ReadOptions& options, Li
 void ReadListeners(ConfigObject& root, const ReadOptions& options, ServerConfig& config) {
   ListenerConfig base = config.listeners[0];  // the default address
   base.definition.stream = config.stream;
+  base.definition.at_limit = config.at_limit;
+  base.definition.trusted_proxies = config.trusted_proxies;
+  base.client_address = config.client_address;
   base.limits = config.limits;
   config.listeners = {base};
   const auto list = root.Get("listeners");
@@ -177,6 +194,13 @@ ServerConfig ReadServerConfig(ConfigDocument& document, const ReadOptions& optio
     ReadOrigin(object, options.check_origin, config.websocket);
     object.Finish();
   }
+  if (const auto admin = root.Get("admin")) {
+    ConfigObject object(*admin);
+    ReadAdmin(object, config.server.admin);
+    object.Finish();
+  }
+  root.Read("trusted_proxies", config.trusted_proxies);
+  ReadClientAddress(root, config.client_address);
   ReadListeners(root, options, config);
   ReadRoutes(root, options, config);
   root.Finish();
