@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "engine/connection/operation.h"
+#include "tests/engine/faults/memory_faults.h"
 
 namespace ringmaster::faults {
 namespace {
@@ -47,6 +48,7 @@ bool FaultRing::Draw(Fault fault) {
 }
 
 void FaultRing::Complete(UserData user_data, int32_t result) {
+  const MemoryFaults::Pause pause;
   // Late at once, so that it is seen behind the next SubmitAndWait and not before.
   late_.push_back({user_data, result, 0});
 }
@@ -134,6 +136,7 @@ void FaultRing::SubmitAndWait(const Wait& wait) {
   Wait changed = wait;
   if (!ready_.empty() || !late_.empty() || Draw(Fault::kEarlyReturn)) changed.completions_min = 0;
   kernel_->SubmitAndWait(changed);
+  const MemoryFaults::Pause pause;
   ready_.insert(ready_.end(), late_.begin(), late_.end());
   late_.clear();
 }
@@ -198,6 +201,7 @@ void FaultRing::Take(const Completion& completion) {
 }
 
 size_t FaultRing::Reap(std::span<Completion> out) {
+  const MemoryFaults::Pause pause;
   Completion completions[64];
   while (const size_t count = kernel_->Reap(completions)) {
     std::for_each(completions, completions + count, [this](const Completion& c) { Take(c); });

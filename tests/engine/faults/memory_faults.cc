@@ -12,6 +12,8 @@
 namespace ringmaster::faults {
 namespace {
 
+thread_local int pauses = 0;
+
 struct State {
   uint64_t nth = 0;
   double chance = 0;
@@ -23,6 +25,7 @@ struct State {
 thread_local State state;
 
 bool Fails(bool mapping) {
+  if (pauses > 0) return false;
   if (state.nth == 0 && state.chance == 0 && !state.mappings) return false;
   ++state.seen;
   const bool fails = (state.nth != 0 && state.seen == state.nth) || (state.mappings && mapping) ||
@@ -47,6 +50,8 @@ void MemoryFaults::FailMappings() {
   state.mappings = true;
 }
 void MemoryFaults::Stop() { state = State(); }
+MemoryFaults::Pause::Pause() { ++pauses; }
+MemoryFaults::Pause::~Pause() { --pauses; }
 uint64_t MemoryFaults::seen_count() { return state.seen; }
 uint64_t MemoryFaults::failed_count() { return state.failed; }
 

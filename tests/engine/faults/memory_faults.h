@@ -17,6 +17,15 @@ class MemoryFaults {
   static void FailWithChance(double chance, uint64_t seed);
   static void FailMappings();
   static void Stop();
+  // While one lives, allocations of this thread neither fail nor count: for the tests' own
+  // machinery.
+  class Pause {
+   public:
+    Pause();
+    ~Pause();
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+  };
   // Since the last of the calls above.
   static uint64_t seen_count();
   static uint64_t failed_count();

@@ -125,6 +125,8 @@ class EchoSession final : public Session {
 
   void OnStop(Connection& connection) override {
     MayThrow();
+    // Some do not end by themselves: stop_timeout is for them.
+    if (record_.ignores_stop) return;
     connection.CloseAfterFlush(CloseReason::kServerStopping);
   }
 

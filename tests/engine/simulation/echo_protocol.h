@@ -44,6 +44,7 @@ struct ConnectionRecord {
   // Drawn by the test before the connection is made.
   bool new_session_throws = false;
   bool callbacks_throw = false;
+  bool ignores_stop = false;
 
   bool opened = false;
   uint64_t connection_id = 0;

@@ -43,6 +43,7 @@ SimulatedEngine::Options Episode::DrawOptions() {
   }
   if (random.Chance(0.1)) world_.faults.receive_starved = 0.3;
   if (random.Chance(0.1)) world_.faults.send_short = 0.5;
+  if (random.Chance(0.1)) world_.faults.send_no_memory = 0.2;
   if (random.Chance(0.1)) world_.faults.update_already = 0.5;
   if (random.Chance(0.1)) world_.faults.cancel_already = 0.7;
 
@@ -51,7 +52,8 @@ SimulatedEngine::Options Episode::DrawOptions() {
   options.ring.buffer_bytes = static_cast<uint32_t>(random.Between(8, 128) * 8);
   if (random.Chance(0.2)) options.ring.descriptors_max = random.Between(5, 30);
   if (random.Chance(0.2)) options.connections_max = static_cast<uint32_t>(random.Between(3, 30));
-  options.stop_timeout = std::chrono::seconds(2);
+  // Shorter than the timeouts of connections, now and then: StopNow finds them in every state.
+  options.stop_timeout = std::chrono::milliseconds(random.Chance(0.5) ? 100 : 2000);
   Timeouts& timeouts = options.stream.timeouts;
   timeouts.connect = std::chrono::milliseconds(50);
   timeouts.handshake = std::chrono::milliseconds(150);
@@ -84,6 +86,7 @@ void Episode::Connect() {
   auto record = std::make_unique<ConnectionRecord>();
   record->new_session_throws = world_.random.Chance(0.01);
   record->callbacks_throw = world_.random.Chance(0.03);
+  record->ignores_stop = world_.random.Chance(0.1);
   // What waits for a slow reader is not idle, so the read deadline comes late.
   record->was_held_back = plan.kind == PeerPlan::Kind::kSlow;
   // The accept may complete within ConnectPeer, but its completion is read later.
@@ -145,6 +148,9 @@ void Episode::Run(Tally& tally) {
   for (size_t i = 0; i < peers_.size(); ++i) {
     CheckConnection(*peers_[i], *protocol_.records()[i]);
     tally.complete += peers_[i]->saw_all_answers();
+    const ConnectionRecord& record = *protocol_.records()[i];
+    tally.stopped_by_force +=
+        record.ignores_stop && record.close_reason == CloseReason::kServerStopping;
   }
   outbound_.Check(stops_midway_);
   CheckCounters();
@@ -162,6 +168,7 @@ void Episode::Run(Tally& tally) {
   tally.receive_starved += counters.receive_starved.Get();
   tally.receive_paused += counters.receive_paused.Get();
   tally.send_stuck += counters.send_stuck.Get();
+  tally.send_no_memory += counters.send_no_memory.Get();
   tally.deadline_rearmed += counters.deadline_rearmed.Get();
 }
 

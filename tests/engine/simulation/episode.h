@@ -18,6 +18,7 @@ struct Tally {
   uint64_t connections = 0;
   uint64_t episodes = 0;
   uint64_t stopped_midway = 0;
+  uint64_t stopped_by_force = 0;  // connections that ignored the stop until stop_timeout
   uint64_t turns = 0;
   uint64_t complete = 0;
   uint64_t by_reason[kCloseReasonCount] = {};
@@ -26,6 +27,7 @@ struct Tally {
   uint64_t receive_starved = 0;
   uint64_t receive_paused = 0;
   uint64_t send_stuck = 0;
+  uint64_t send_no_memory = 0;
   uint64_t deadline_rearmed = 0;
 };
 

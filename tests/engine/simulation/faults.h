@@ -34,6 +34,8 @@ struct Faults {
   // A send takes less than there is room for; a send without waiting takes nothing.
   double send_short = 0;
   double send_would_block = 0;
+  // A send of either kind ends with ENOBUFS or ENOMEM before it has taken anything.
+  double send_no_memory = 0;
 
   // A cancellation answers -EALREADY; its target ends a little later, and may deliver before.
   double cancel_already = 0;
@@ -59,6 +61,7 @@ struct Faults {
     faults.end_with_buffer = 0.05;
     faults.send_short = 0.1;
     faults.send_would_block = 0.05;
+    faults.send_no_memory = 0.01;
     faults.cancel_already = 0.1;
     faults.early_return = 0.02;
     return faults;

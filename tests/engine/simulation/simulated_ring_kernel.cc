@@ -155,6 +155,9 @@ int SimulatedRing::SendPieces(Operation& operation, size_t bytes_max) {
 void SimulatedRing::ProgressSend(Operation& operation) {
   if (operation.over) return;
   size_t bytes_max = SIZE_MAX;
+  if (operation.sent == 0 && world_.random.Chance(world_.faults.send_no_memory)) {
+    return Finish(operation, world_.random.Chance(0.5) ? -ENOBUFS : -ENOMEM);
+  }
   if (!operation.stuck) {
     if (world_.random.Chance(world_.faults.send_would_block)) return Finish(operation, -EAGAIN);
     if (world_.random.Chance(world_.faults.send_short)) {

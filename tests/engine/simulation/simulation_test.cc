@@ -38,9 +38,9 @@ void Print(const Tally& tally, double seconds) {
   }
   fmt::print(
       "\naccept paused {}, held at the door {}, receives starved {}, receives paused {}, "
-      "stuck sends {}, deadlines re-armed {}\n",
+      "stuck sends {}, sends without memory {}, deadlines re-armed {}, stopped by force {}\n",
       tally.accept_paused, tally.accept_held, tally.receive_starved, tally.receive_paused,
-      tally.send_stuck, tally.deadline_rearmed);
+      tally.send_stuck, tally.send_no_memory, tally.deadline_rearmed, tally.stopped_by_force);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -68,6 +68,8 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   EXPECT_GT(tally.receive_starved, 0u);
   EXPECT_GT(tally.receive_paused, 0u);
   EXPECT_GT(tally.send_stuck, 0u);
+  EXPECT_GT(tally.send_no_memory, 0u);
+  EXPECT_GT(tally.stopped_by_force, 0u);
   EXPECT_GT(tally.deadline_rearmed, 0u);
   EXPECT_GT(tally.complete, tally.connections / 2);
 }
