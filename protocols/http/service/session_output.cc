@@ -28,10 +28,15 @@ PendingExchange* HttpSession::FindSlot(uint32_t sequence) {
 PendingExchange& HttpSession::Hold(Connection& connection, Exchange& exchange) {
   if (PendingExchange* slot = FindSlot(exchange.sequence)) return *slot;
   if (pipeline_ == nullptr) {
-    pipeline_ = std::make_unique<Pipeline>(*this, connection);
+    // A pipeline is never empty, also when there is no memory for its first slot.
+    auto pipeline = std::make_unique<Pipeline>(*this, connection);
+    pipeline->slots.emplace_back();
+    pipeline_ = std::move(pipeline);
     connection.SetBusy(true);
+  } else {
+    pipeline_->slots.emplace_back();
   }
-  PendingExchange& slot = pipeline_->slots.emplace_back();
+  PendingExchange& slot = pipeline_->slots.back();
   slot.exchange = exchange;
   if (service_->access_log) {
     slot.method = exchange.method;
@@ -39,6 +44,8 @@ PendingExchange& HttpSession::Hold(Connection& connection, Exchange& exchange) {
   }
   slot.exchange.method = slot.method;
   slot.exchange.target = slot.target;
+  // It is the slot's to answer from now on, and when the slot is gone it has been answered.
+  exchange.phase = Exchange::Phase::kDone;
   return slot;
 }
 

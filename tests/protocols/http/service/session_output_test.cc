@@ -116,6 +116,24 @@ TEST_F(HttpSessionTest, KeepsSharedContentFilesAndStreamsInOrder) {
   unlink(name.c_str());
 }
 
+// A handler took the answer along and threw: what it had taken was destroyed on the way out and
+// answered 500. The exception then answered once more, and behind an answer that was still owed it
+// looked for a place that was gone. Found by allocations that failed (tests/engine/faults).
+TEST_F(HttpSessionTest, AnswersOnceWhenAHandlerDefersAndThrows) {
+  Add(server.service.Get("/defer_and_throw", [](Request&, Response& response) {
+    const PendingResponse lost = response.Defer();
+    throw std::runtime_error("on purpose");
+  }));
+  wanted_pending = 2;
+  server.Start();
+  const std::string alone = server.Exchange(GetOf("/defer_and_throw"));
+  EXPECT_EQ(CountOf(alone, "HTTP/1.1 "), 1);
+  EXPECT_EQ(CountOf(alone, "HTTP/1.1 500 "), 1);
+  server.Exchange(std::string(kLater) + GetOf("/defer_and_throw"));
+  EXPECT_EQ(CountOf(server.Exchange(std::string(kGetAndClose)), "Hello"), 1);
+  server.Stop();
+}
+
 TEST_F(HttpSessionTest, HoldsAStreamBackWhileThePeerDoesNotRead) {
   PendingResponse later;
   int pieces = 0;
