@@ -43,14 +43,23 @@ class ChaosConnection {
     }
     const sockaddr_in address = Loopback(script_.lines ? ports.lines : ports.web);
     const int result = connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-    if (fd_ < 0 || (result != 0 && errno != EINPROGRESS)) return Finish(/*complete=*/false);
+    if (fd_ < 0 || (result != 0 && errno != EINPROGRESS)) {
+      Finish(/*complete=*/false);
+      return;
+    }
     epoll_event event = {EPOLLIN | EPOLLOUT | EPOLLET, {.ptr = this}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, fd_, &event);
   }
 
   bool done() const { return done_; }
 
-  // Does what can be done now: edge-triggered events and the clock both end up here.
+  // The socket's state has changed.
+  void OnEvent() {
+    may_read_ = may_write_ = true;
+    Progress();
+  }
+
+  // Does what can be done now: events and the clock both end up here.
   void Progress() {
     if (done_) return;
     const int64_t now = Now();
@@ -98,10 +107,12 @@ class ChaosConnection {
 
   bool Send(const std::string& text) {
     while (sent_ < text.size()) {
+      if (!may_write_) return false;
       const ssize_t sent = send(fd_, text.data() + sent_, text.size() - sent_, MSG_NOSIGNAL);
       if (sent < 0) {
         // Refused, or closed by a server that has had enough; what it said may still be read.
         if (errno != EAGAIN && errno != ENOTCONN) send_failed_ = true;
+        may_write_ = false;
         return send_failed_;
       }
       sent_ += static_cast<size_t>(sent);
@@ -121,10 +132,13 @@ class ChaosConnection {
 
   void Read(int64_t now) {
     char buffer[65536];
-    while (!ended_ && now >= next_bite_at_) {
+    while (!ended_ && may_read_ && now >= next_bite_at_) {
       const size_t bite = script_.bite_bytes > 0 ? script_.bite_bytes : sizeof(buffer);
       const ssize_t got = recv(fd_, buffer, std::min(bite, sizeof(buffer)), 0);
-      if (got < 0 && (errno == EAGAIN || errno == ENOTCONN)) return;
+      if (got < 0 && (errno == EAGAIN || errno == ENOTCONN)) {
+        may_read_ = false;
+        return;
+      }
       if (got <= 0) {
         ended_ = true;
         return;
@@ -165,6 +179,9 @@ class ChaosConnection {
   int64_t moved_at_;  // when a byte last went either way
   int fd_ = -1;
   bool done_ = false;
+  // Edge-triggered: true until a call would have blocked.
+  bool may_read_ = false;
+  bool may_write_ = false;
   bool ended_ = false;
   bool send_failed_ = false;
   size_t step_ = 0;
@@ -195,7 +212,7 @@ ChaosTally Play(const ChaosRound& round, int epoll) {
     }
     epoll_event events[256];
     const int count = epoll_wait(epoll, events, 256, 2);
-    for (int i = 0; i < count; ++i) static_cast<ChaosConnection*>(events[i].data.ptr)->Progress();
+    for (int i = 0; i < count; ++i) static_cast<ChaosConnection*>(events[i].data.ptr)->OnEvent();
     // The clock's part, for everybody: pauses, bites, patience.
     for (const auto& connection : live) connection->Progress();
     std::erase_if(live, [](const auto& connection) { return connection->done(); });

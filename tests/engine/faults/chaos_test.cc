@@ -146,7 +146,7 @@ TEST_F(Chaos, LeavesNothingBehind) {
   std::fflush(stdout);
   const int descriptors_before = MeasureUsage().descriptors;
   {
-    ChaosServer server({seed, /*no_memory_chance=*/0.0005});
+    ChaosServer server({seed, /*no_memory_chance=*/0.003});
     // Of the same kind, so that everything that grows once has grown.
     const uint32_t warm_up_count = std::max(connection_count / 4, 500u);
     PlayRound(server, seed ^ 0x5eed, warm_up_count, seconds * 1000 / 4);
