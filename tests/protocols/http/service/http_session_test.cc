@@ -225,8 +225,10 @@ TEST_F(HttpSessionTest, EndsWhenThePeerEndsAndAnswersWhatCameBefore) {
 class LimitedSessionTest : public HttpSessionTest {
  protected:
   LimitedSessionTest()
-      : HttpSessionTest(
-            {.head = {}, .pipelined_requests_max = 2, .requests_per_connection_max = 5}) {}
+      : HttpSessionTest({.head = {},
+                         .pipelined_requests_max = 2,
+                         .requests_per_connection_max = 5,
+                         .trusted_proxies = {}}) {}
 };
 
 TEST_F(LimitedSessionTest, HoldsInputBackAboveThePipelineLimit) {
