@@ -25,8 +25,8 @@ int64_t Now() {
       .count();
 }
 
-// The longest of the server's timeouts is 3 s, and a WebSocket is asked first.
-constexpr int64_t kPatience = 25'000;
+// The longest of the server's timeouts is 5 s, and a WebSocket is asked first.
+constexpr int64_t kPatience = 40'000;
 constexpr int64_t kPauseBetweenBites = 4;
 // More live at a time would be more than a process may have descriptors for by default.
 constexpr size_t kLiveMax = 300;

@@ -23,9 +23,9 @@ ChaosServer::ChaosServer(const Options& options) : options_(options) {
   // Short, so that what is left over when the faults stop is soon gone.
   Timeouts& timeouts = stream_.timeouts;
   timeouts.connect = 1s;
-  timeouts.handshake = timeouts.header = timeouts.body = timeouts.message = 2s;
-  timeouts.read = 3s;
-  timeouts.write = 2s;
+  timeouts.handshake = timeouts.header = timeouts.body = timeouts.message = 4s;
+  timeouts.read = 5s;
+  timeouts.write = 4s;
   timeouts.close = 1s;
   stream_.send_queue_bytes_high = 64 << 10;
   stream_.send_queue_bytes_low = 16 << 10;
