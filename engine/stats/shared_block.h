@@ -26,8 +26,8 @@ enum class SlotState : uint32_t {
 std::string_view SlotStateName(SlotState state);
 
 // One worker slot: who works in it, written by the master, and what that worker counts, written by
-// the worker. Counters survive a restart, so totals never go back; the master sets the gauge
-// `connections_open` to 0 when a worker has died.
+// the worker. Counters survive a restart, so totals never go back; the master sets the gauges to 0
+// when a worker has died.
 struct alignas(64) SharedSlot {
   std::atomic<int32_t> pid{0};  // 0 = none now
   std::atomic<SlotState> state{SlotState::kEmpty};
@@ -43,7 +43,7 @@ struct alignas(64) SharedSlot {
 struct SharedHeader {
   static constexpr uint32_t kMagic = 0x524d5354;  // "RMST"
   // Raise it with every change of the layout: master and worker may be of different releases.
-  static constexpr uint32_t kLayout = 2;
+  static constexpr uint32_t kLayout = 3;
   static constexpr size_t kListenersMax = 64;
   static constexpr size_t kListenerBytes = 128;
 
