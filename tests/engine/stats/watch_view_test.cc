@@ -61,7 +61,7 @@ TEST(RenderWatch, ShowsRatesOfTheInterval) {
   EXPECT_NE(lines[1].text.find("refused/s 100 "), std::string::npos) << lines[1].text;
   const std::string worker = LineWith(lines, "worker 1");
   EXPECT_NE(worker.find(" 1000 "), std::string::npos) << worker;
-  EXPECT_NE(worker.find("1000 KiB"), std::string::npos) << worker;
+  EXPECT_NE(worker.find("0.98 MiB"), std::string::npos) << worker;
   EXPECT_NE(LineWith(lines, "peer_closed").find("200"), std::string::npos);
   EXPECT_NE(LineWith(lines, "denied").find("100"), std::string::npos);
 }
