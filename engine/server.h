@@ -147,6 +147,9 @@ class ServerDefinition {
   std::function<absl::Status(Worker&)> on_worker_start;
   // In the worker, after its last connection is gone.
   std::function<void(Worker&)> on_worker_stop;
+  // What the admin listener speaks (options.admin), in a process of its own; nullptr = there is
+  // none. Outlives the server.
+  Protocol* admin_protocol = nullptr;
 
   // Errors: kInvalidArgument for an address that cannot be parsed. Sockets are opened by Main.
   absl::Status Listen(std::string_view address, Protocol& protocol,

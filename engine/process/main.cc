@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/process/admin_server.h"
 #include "engine/process/command_line.h"
 #include "engine/process/control_client.h"
 #include "engine/process/daemonize.h"
@@ -66,7 +67,8 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
   return 0;
 }
 
-absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
+absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info,
+                      const RuntimePaths& paths) {
   if (info.validate) {
     if (absl::Status status = info.validate(); !status.ok()) return status;
   }
@@ -78,12 +80,16 @@ absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
     return absl::InvalidArgumentError(
         fmt::format("{} workers are asked for; at most {}", server.options.workers, kWorkersMax));
   }
+  if (HasAdmin(server)) {
+    const auto admin = DefineAdminServer(server, paths);
+    if (!admin.ok()) return admin.status();
+  }
   const ServerOptions& options = server.options;
   return log::Setup(options.log_level, options.log_format, "", "check");
 }
 
-int Check(const ServerDefinition& server, const ProgramInfo& info) {
-  if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
+int Check(const ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths) {
+  if (const absl::Status status = Validate(server, info, paths); !status.ok()) return Fail(status);
   Say(stdout, "{}: ok, {} listener{}\n",
       info.configuration.empty() ? server.options.name : info.configuration,
       server.listeners().size(), server.listeners().size() == 1 ? "" : "s");
@@ -93,7 +99,7 @@ int Check(const ServerDefinition& server, const ProgramInfo& info) {
 int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
           std::vector<std::string> worker_arguments) {
   const ServerOptions& options = server.options;
-  if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
+  if (const absl::Status status = Validate(server, info, paths); !status.ok()) return Fail(status);
   std::optional<StartReport> report;
   if (daemon) {
     absl::StatusOr<DaemonFork> fork = Daemonize(options.log_file);
@@ -179,9 +185,10 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
         info.version.empty() ? "(no version)" : info.version);
     return 0;
   }
-  if (line->command == Command::kCheck) return Check(server, info);
+  ApplyAdminTokenVariable(server.options);
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
   if (!paths.ok()) return Fail(paths.status());
+  if (line->command == Command::kCheck) return Check(server, info, *paths);
   if (line->command == Command::kStart) {
     return Start(server, info, *paths, line->daemon, info.worker_arguments.value_or(arguments));
   }

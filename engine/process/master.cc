@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/process/admin_server.h"
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/cpu_affinity.h"
 #include "engine/process/resource_limits.h"
@@ -56,6 +57,7 @@ absl::Status Master::Run() {
 
 absl::Status Master::GiveUp(absl::Status reason) {
   listening_.reset();
+  admin_listening_.reset();
   control_.reset();
   pid_file_.reset();
   if (report_) report_->Failed(std::string(reason.message()));
@@ -103,9 +105,12 @@ absl::Status Master::StartWorkers() {
   if (!listening.ok()) return listening.status();
   listening_ = std::move(*listening);
   addresses_ = listening_->addresses();
-  absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Create(count);
+  if (absl::Status status = OpenAdmin(); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<SharedBlock>> block =
+      SharedBlock::Create(count, admin_server_ != nullptr);
   if (!block.ok()) return block.status();
-  (*block)->Describe(options.name, info_.version, addresses_);
+  (*block)->Describe(options.name, info_.version, addresses_,
+                     admin_listening_ ? admin_listening_->addresses()[0] : "");
   (*block)->header().master_pid.store(::getpid());
   (*block)->header().started_at.store(MonotonicNow());
   SharedStatus::Set(std::move(*block));
@@ -126,11 +131,44 @@ absl::Status Master::StartWorkers() {
     absl::Status status = slots_.back().Start(program_, MonotonicNow());
     if (!status.ok()) return status;
   }
+  return admin_server_ == nullptr ? absl::OkStatus() : StartAdmin();
+}
+
+absl::Status Master::OpenAdmin() {
+  if (!HasAdmin(server_)) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server_, paths_);
+  if (!admin.ok()) return admin.status();
+  absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
+      ListeningSockets::Open(**admin, /*worker_count=*/1);
+  if (!listening.ok()) {
+    return absl::Status(
+        listening.status().code(),
+        fmt::format("admin listener: {}", std::string(listening.status().message())));
+  }
+  admin_server_ = *std::move(admin);
+  admin_listening_ = *std::move(listening);
   return absl::OkStatus();
+}
+
+absl::Status Master::StartAdmin() {
+  WorkerInheritance role;
+  role.admin = true;
+  role.index = SharedStatus::Get()->slot_count();
+  role.shared_fd = SharedStatus::Get()->fd();
+  role.configuration_fd = configuration_.get();
+  role.listening_fds = admin_listening_->ForWorker(0);
+  admin_.emplace(std::move(role), *SharedStatus::Get()->admin_slot(),
+                 fmt::format("{}: admin", server_.options.name));
+  return admin_->Start(program_, MonotonicNow());
 }
 
 absl::Status Master::Loop() {
   while (AnyWorkerRunning() || stop_stage_ == StopStage::kNone) {
+    Wait();
+    OnTimers();
+  }
+  StopAdmin();
+  while (AdminRunning()) {
     Wait();
     OnTimers();
   }
@@ -140,6 +178,8 @@ absl::Status Master::Loop() {
 void Master::Wait() {
   std::vector<pollfd> entries = {{signals_.fd(), POLLIN, 0}};
   for (const WorkerSlot& slot : slots_) entries.push_back({slot.control_fd(), POLLIN, 0});
+  const size_t admin_at = entries.size();
+  entries.push_back({admin_ ? admin_->control_fd() : -1, POLLIN, 0});
   const size_t control_begin = entries.size();
   control_->AppendPollEntries(entries);
 
@@ -154,6 +194,7 @@ void Master::Wait() {
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (entries[i + 1].revents != 0 && slots_[i].OnControlReadable()) OnWorkerReady(slots_[i]);
   }
+  if (entries[admin_at].revents != 0 && admin_->OnControlReadable()) OnWorkerReady(*admin_);
   if (entries[0].revents != 0) {
     while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
   }
@@ -194,7 +235,11 @@ void Master::ReapChildren() {
     // Others are orphans that a container's first process inherits.
     const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                    [pid](const WorkerSlot& other) { return other.pid() == pid; });
-    if (slot != slots_.end()) OnWorkerExit(*slot, wait_status);
+    if (slot != slots_.end()) {
+      OnWorkerExit(*slot, wait_status);
+    } else if (admin_ && admin_->pid() == pid) {
+      OnWorkerExit(*admin_, wait_status);
+    }
   }
 }
 
@@ -204,7 +249,7 @@ void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
   if (slot.OnControlReadable()) OnWorkerReady(slot);
   const bool stopping = stop_stage_ != StopStage::kNone || !all_ready_;
   const std::string text =
-      fmt::format("worker {} (pid {}) {}", slot.index(), pid, DescribeWaitStatus(wait_status));
+      fmt::format("{} (pid {}) {}", slot.name(), pid, DescribeWaitStatus(wait_status));
   slot.OnExit(wait_status, MonotonicNow(), stopping);
   if (stop_stage_ == StopStage::kNone) {
     if (!all_ready_) {
@@ -218,11 +263,8 @@ void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
 }
 
 void Master::OnWorkerReady(const WorkerSlot& slot) {
-  log::Get().debug("worker {} (pid {}) is ready", slot.index(), slot.pid());
-  if (all_ready_ || stop_stage_ != StopStage::kNone) return;
-  if (!std::all_of(slots_.begin(), slots_.end(), [](const WorkerSlot& s) { return s.ready(); })) {
-    return;
-  }
+  log::Get().debug("{} (pid {}) is ready", slot.name(), slot.pid());
+  if (all_ready_ || stop_stage_ != StopStage::kNone || !AllReady()) return;
   all_ready_ = true;
   const std::string banner = Banner();
   if (!report_) {
@@ -239,6 +281,12 @@ void Master::OnWorkerReady(const WorkerSlot& slot) {
 void Master::OnTimers() {
   const TimePoint now = MonotonicNow();
   for (WorkerSlot& slot : slots_) slot.OnTimer(program_, now);
+  if (admin_) admin_->OnTimer(program_, now);
+  if (now >= admin_kill_at_) {
+    admin_kill_at_ = kNever;
+    log::Get().error("admin hangs and is killed");
+    admin_->Kill();
+  }
   if (stop_stage_ == StopStage::kNone || now < stop_deadline_) return;
   stop_deadline_ = kNever;
   if (stop_stage_ == StopStage::kGraceful) {
@@ -261,7 +309,8 @@ std::string Master::OnRequest(std::string_view request) {
   }
   if (request == "stop") {
     BeginStop(StopStage::kGraceful);
-    const Duration at_most = server_.options.stop_timeout + kStopNowTimeout;
+    const Duration at_most = server_.options.stop_timeout + kStopNowTimeout +
+                             (admin_ ? kStopNowTimeout : Duration::zero());
     return fmt::format("ok {}\n",
                        std::chrono::duration_cast<std::chrono::seconds>(at_most).count() + 1);
   }
@@ -285,6 +334,14 @@ void Master::BeginStop(StopStage stage) {
   }
 }
 
+void Master::StopAdmin() {
+  stop_deadline_ = kNever;
+  admin_listening_.reset();
+  if (!admin_) return;
+  admin_->Tell(ControlMessage::kStop);
+  admin_kill_at_ = MonotonicNow() + kStopNowTimeout.count();
+}
+
 void Master::FailStart(absl::Status reason) {
   if (start_failure_.ok()) start_failure_ = std::move(reason);
   BeginStop(StopStage::kNow);
@@ -295,8 +352,15 @@ bool Master::AnyWorkerRunning() const {
                      [](const WorkerSlot& slot) { return slot.running(); });
 }
 
+bool Master::AllReady() const {
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [](const WorkerSlot& slot) { return slot.ready(); }) &&
+         (admin_server_ == nullptr || (admin_ && admin_->ready()));
+}
+
 TimePoint Master::NextDeadline() const {
-  TimePoint deadline = stop_deadline_;
+  TimePoint deadline = std::min(stop_deadline_, admin_kill_at_);
+  if (admin_) deadline = std::min(deadline, admin_->deadline());
   for (const WorkerSlot& slot : slots_) deadline = std::min(deadline, slot.deadline());
   return deadline;
 }
@@ -310,6 +374,9 @@ std::string Master::Banner() const {
   }
   for (const std::string& address : addresses_) {
     text += fmt::format("  listening on   {}\n", address);
+  }
+  if (admin_listening_) {
+    text += fmt::format("  admin          {}\n", admin_listening_->addresses()[0]);
   }
   text += fmt::format("  workers        {}\n", slots_.size());
   if (info_.summary) {

@@ -23,7 +23,7 @@ namespace ringmaster {
 // loop; a few events a day, so clarity first.
 //
 //     Open  pid file, descriptor limit, listening sockets, control socket, shared counters
-//     Run   spawn all -> all ready -> "ready" -> serve -> stop -> all gone
+//     Run   spawn all -> all ready -> "ready" -> serve -> stop -> workers gone -> admin gone
 class Master {
  public:
   // Time between "close everything and leave" and SIGKILL.
@@ -43,6 +43,8 @@ class Master {
   // Removes every trace, so that whoever hears of the failure may start again at once.
   absl::Status GiveUp(absl::Status reason);
   absl::Status StartWorkers();
+  absl::Status OpenAdmin();
+  absl::Status StartAdmin();
   absl::Status Loop();
   void Wait();
   void OnSignal(int number);
@@ -50,11 +52,15 @@ class Master {
   void OnWorkerExit(WorkerSlot& slot, int wait_status);
   void OnWorkerReady(const WorkerSlot& slot);
   void OnTimers();
+  // Once the last worker is gone: health can be watched while they drain.
+  void StopAdmin();
   std::string OnRequest(std::string_view request);
   void BeginStop(StopStage stage);
   // Ends a start that cannot succeed; Run returns `reason`.
   void FailStart(absl::Status reason);
   bool AnyWorkerRunning() const;
+  bool AdminRunning() const { return admin_ && admin_->running(); }
+  bool AllReady() const;
   TimePoint NextDeadline() const;
   std::string Banner() const;
 
@@ -73,6 +79,10 @@ class Master {
   std::unique_ptr<ListeningSockets> listening_;
   std::vector<std::string> addresses_;
   std::vector<WorkerSlot> slots_;
+  std::unique_ptr<ServerDefinition> admin_server_;  // nullptr: there is no admin process
+  std::unique_ptr<ListeningSockets> admin_listening_;
+  std::optional<WorkerSlot> admin_;
+  TimePoint admin_kill_at_ = kNever;
   uint64_t descriptor_limit_ = 0;
 
   // In the foreground of a terminal: when it is closed, the server ends as other programs do.

@@ -52,14 +52,15 @@ absl::StatusOr<std::optional<WorkerInheritance>> TakeFromEnvironment() {
 std::string WorkerInheritance::ToText() const {
   return fmt::format(
       "layout={} index={} control={} shared={} configuration={} cpu={} connections_max={} "
-      "listeners={}",
-      kLayout, index, control_fd, shared_fd, configuration_fd, cpu, connections_max,
+      "admin={:d} listeners={}",
+      kLayout, index, control_fd, shared_fd, configuration_fd, cpu, connections_max, admin,
       fmt::join(listening_fds, ","));
 }
 
 absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text) {
   WorkerInheritance role;
   int layout = 0;
+  int admin = 0;
   while (!text.empty()) {
     std::string_view value = TakeUntil(text, ' ');
     const std::string_view key = TakeUntil(value, '=');
@@ -70,6 +71,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
                     : key == "configuration"   ? ParseInteger(value, role.configuration_fd)
                     : key == "cpu"             ? ParseInteger(value, role.cpu)
                     : key == "connections_max" ? ParseInteger(value, role.connections_max)
+                    : key == "admin"           ? ParseInteger(value, admin)
                     : key == "listeners"       ? ParseList(value, role.listening_fds)
                                                : false;
     if (!ok) {
@@ -81,6 +83,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
     return absl::InvalidArgumentError(fmt::format(
         "{} is incomplete or of another release; it is set by the master alone", kVariable));
   }
+  role.admin = admin != 0;
   return role;
 }
 

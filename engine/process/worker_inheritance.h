@@ -13,7 +13,7 @@ namespace ringmaster {
 // few figures, as text in one environment variable:
 //
 //     RINGMASTER_WORKER=layout=1 index=0 generation=1 control=7 shared=5 configuration=6 cpu=2
-//                       connections_max=1048000 listeners=9,11
+//                       connections_max=1048000 admin=0 listeners=9,11
 //
 // The descriptors named here are all that a worker inherits besides 0, 1 and 2.
 struct WorkerInheritance {
@@ -27,6 +27,7 @@ struct WorkerInheritance {
   int configuration_fd = -1;  // -1 = the program has no configuration file
   int cpu = -1;
   uint32_t connections_max = 0;
+  bool admin = false;  // the admin process; listening_fds has its listener alone
   std::vector<int> listening_fds;
 
   std::string ToText() const;

@@ -44,6 +44,10 @@ absl::Status WorkerSlot::Start(const WorkerProgram& program, TimePoint now) {
   return absl::OkStatus();
 }
 
+std::string WorkerSlot::name() const {
+  return role_.admin ? "admin" : fmt::format("worker {}", role_.index);
+}
+
 bool WorkerSlot::OnControlReadable() {
   char message = 0;
   const ssize_t bytes = ::recv(control_.get(), &message, 1, MSG_DONTWAIT);
@@ -81,7 +85,7 @@ void WorkerSlot::Restart(TimePoint now) {
   SetState(SlotState::kRestarting);
   shared_.restarts.fetch_add(1);
   deadline_ = now + wait.count();
-  log::Get().warn("worker {} starts again in {:.1f} s", index(), Seconds(wait));
+  log::Get().warn("{} starts again in {:.1f} s", name(), Seconds(wait));
 }
 
 void WorkerSlot::Tell(ControlMessage message) {
@@ -105,7 +109,7 @@ void WorkerSlot::OnTimer(const WorkerProgram& program, TimePoint now) {
   if (deadline_ > now) return;
   deadline_ = kNever;
   if (running()) {
-    log::Get().error("worker {} (pid {}) is not ready after {:.0f} s and is killed", index(), pid_,
+    log::Get().error("{} (pid {}) is not ready after {:.0f} s and is killed", name(), pid_,
                      Seconds(kReadyTimeout));
     Kill();
     return;

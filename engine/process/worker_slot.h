@@ -14,7 +14,7 @@
 
 namespace ringmaster {
 
-// One place for a worker: the process that works there now, or the wait for the next one.
+// One place for a worker, or for the admin process: who works there now, or the wait for the next.
 //
 //     kEmpty -> kStarting -> kReady -> kStopping -> kStopped
 //     kStarting or kReady, the process died -> kRestarting (back-off) -> kStarting
@@ -39,6 +39,8 @@ class WorkerSlot {
   TimePoint deadline() const { return deadline_; }
 
   uint32_t index() const { return role_.index; }
+  // "worker 3", "admin".
+  std::string name() const;
   pid_t pid() const { return pid_; }
   bool running() const { return pid_ > 0; }
   bool ready() const { return state() == SlotState::kReady; }

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/control_message.h"
 #include "engine/process/main.h"
+#include "engine/protocol.h"
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
@@ -44,6 +46,13 @@ void ParseSettings(std::string_view text) {
   }
 }
 
+// The stand-in's workers never ask it: it only has to be there.
+class AdminProtocol : public Protocol {
+ public:
+  std::string_view name() const override { return "stand-in"; }
+  std::unique_ptr<Session> NewSession(Connection&) override { return nullptr; }
+};
+
 absl::Status Define(ServerDefinition& server) {
   server.options.name = "standin";
   server.options.pid_file = Setting("pid_file");
@@ -52,6 +61,12 @@ absl::Status Define(ServerDefinition& server) {
       std::chrono::milliseconds(std::stol(Setting("stop_timeout_ms", "10000")));
   server.options.log_level = Setting("log_level", "debug");
   server.options.log_file = Setting("log_file");
+  if (!Setting("admin").empty()) {
+    static AdminProtocol admin;
+    server.admin_protocol = &admin;
+    server.options.admin.address = Setting("admin");
+    server.options.admin.token = Setting("admin_token");
+  }
   const auto [begin, end] = Settings().equal_range("listen");
   for (auto listen = begin; listen != end; ++listen) {
     absl::StatusOr<Address> address = Address::Parse(listen->second);
@@ -77,12 +92,17 @@ void Greet(int listening_fd, const WorkerEnvironment& environment) {
   ::close(fd);
 }
 
+// The admin process is a worker with the index behind the last one's.
+bool IsAdmin(const WorkerEnvironment& environment) {
+  return environment.index == std::stoul(Setting("workers", "2"));
+}
+
 // False when the worker shall leave.
-bool Obey(int control_fd) {
+bool Obey(const WorkerEnvironment& environment) {
   char message = 0;
-  if (::recv(control_fd, &message, 1, 0) <= 0) return false;
+  if (::recv(environment.control_fd, &message, 1, 0) <= 0) return false;
   if (static_cast<ControlMessage>(message) == ControlMessage::kStop) {
-    return Setting("ignore_stop") == "yes";
+    return Setting(IsAdmin(environment) ? "admin_ignores_stop" : "ignore_stop") == "yes";
   }
   return static_cast<ControlMessage>(message) != ControlMessage::kStopNow ||
          Setting("ignore_stop_now") == "yes";
@@ -108,7 +128,7 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
   }
   while (true) {
     ::poll(entries.data(), entries.size(), -1);
-    if (entries[0].revents != 0 && !Obey(environment.control_fd)) return 0;
+    if (entries[0].revents != 0 && !Obey(environment)) return 0;
     for (size_t i = 1; i < entries.size(); ++i) {
       if (entries[i].revents != 0) Greet(entries[i].fd, environment);
     }
