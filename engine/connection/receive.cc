@@ -49,6 +49,7 @@ void Connection::OnReceive(const Completion& completion) {
 }
 
 void Connection::OnReceiveEnded(int32_t result) {
+  worker_->timings().Interrupt();
   const bool cancelled_by_us = receive_cancelled_;
   receive_cancelled_ = false;
   if (result == 0) {
@@ -97,6 +98,8 @@ void Connection::Deliver(std::span<char> bytes) {
 // Calls the session until it has nothing more to take. A session that was replaced (an upgrade)
 // leaves the rest to its successor.
 size_t Connection::OfferToSession(std::span<char> bytes) {
+  worker_->timings().OnDeliveryBegins();
+  const uint64_t messages_before = message_count_;
   size_t consumed = 0;
   while (consumed < bytes.size() && receiving()) {
     Session* const before = session_.get();
@@ -106,6 +109,7 @@ size_t Connection::OfferToSession(std::span<char> bytes) {
     consumed += taken;
     if (session_.get() == before) break;
   }
+  worker_->timings().OnDelivered(message_count_ - messages_before);
   return consumed;
 }
 
@@ -127,6 +131,7 @@ void Connection::DeliverInputEnd() {
   input_end_told_ = true;
   const size_t unconsumed = remainder_ == nullptr ? 0 : remainder_->span().size();
   Guard([&] { session_->OnInputEnd(*this, unconsumed); });
+  worker_->timings().Interrupt();
 }
 
 void Connection::PauseReceive() {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/stats/figures.h"
 
 namespace ringmaster {
 namespace {
@@ -71,7 +72,7 @@ void WorkerSlot::OnExit(int wait_status, TimePoint now, bool stopping) {
   shared_.pid.store(0);
   shared_.last_wait_status.store(wait_status);
   // Its connections died with it. Nobody else writes here now.
-  shared_.counters.connections_open.Set(0);
+  ResetGauges(shared_.counters);
   deadline_ = kNever;
   if (stopping) {
     SetState(SlotState::kStopped);

@@ -26,8 +26,8 @@ enum class SlotState : uint32_t {
 std::string_view SlotStateName(SlotState state);
 
 // One worker slot: who works in it, written by the master, and what that worker counts, written by
-// the worker. Counters survive a restart, so totals never go back; the master sets the gauge
-// `connections_open` to 0 when a worker has died.
+// the worker. Counters survive a restart, so totals never go back; the master sets the gauges to 0
+// when a worker has died.
 struct alignas(64) SharedSlot {
   std::atomic<int32_t> pid{0};  // 0 = none now
   std::atomic<SlotState> state{SlotState::kEmpty};

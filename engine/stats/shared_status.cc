@@ -10,6 +10,7 @@
 
 #include "engine/base/json_string.h"
 #include "engine/connection/close_reason.h"
+#include "engine/stats/figures.h"
 
 namespace ringmaster {
 namespace {
@@ -35,28 +36,13 @@ uint64_t ResidentBytes(int32_t pid) {
   return fields == 2 ? resident_pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
 }
 
-// Calls visit(name, value) for every figure of the counters of one worker.
-template <typename Visitor>
-void ForEachCounter(const WorkerCounters& counters, Visitor visit) {
-#define RINGMASTER_VISIT_COUNTER(field, description) visit(#field, counters.field.Get());
-  RINGMASTER_COUNTERS(RINGMASTER_VISIT_COUNTER)
-#undef RINGMASTER_VISIT_COUNTER
-  for (int reason = 1; reason < kCloseReasonCount; ++reason) {
-    visit(fmt::format("closed_{}", CloseReasonName(static_cast<CloseReason>(reason))),
-          counters.closed_by_reason[reason].Get());
-  }
-  for (int slot = 0; slot < CounterNames::count(); ++slot) {
-    visit(CounterNames::name(slot), counters.protocol[slot].Get());
-  }
-}
-
 void AppendCounters(std::string& out, const WorkerCounters& counters) {
   char separator = '{';
-  ForEachCounter(counters, [&](std::string_view name, uint64_t value) {
+  ForEachFigure(counters, [&](const Figure& figure) {
     out += separator;
     separator = ',';
-    AppendJsonString(out, name);
-    fmt::format_to(std::back_inserter(out), ":{}", value);
+    AppendJsonString(out, figure.name);
+    fmt::format_to(std::back_inserter(out), ":{}", figure.counter.Get());
   });
   out += '}';
 }
@@ -69,6 +55,7 @@ std::unique_ptr<WorkerCounters> Totals(const SharedBlock& block) {
     const WorkerCounters& counters = block.slot(i).counters;
 #define RINGMASTER_ADD_COUNTER(field, description) AddTo(totals->field, counters.field);
     RINGMASTER_COUNTERS(RINGMASTER_ADD_COUNTER)
+    RINGMASTER_GAUGES(RINGMASTER_ADD_COUNTER)
 #undef RINGMASTER_ADD_COUNTER
     for (int k = 0; k < kCloseReasonCount; ++k) {
       AddTo(totals->closed_by_reason[k], counters.closed_by_reason[k]);

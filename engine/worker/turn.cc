@@ -45,6 +45,7 @@ bool Worker::Turn() {
   ring_->SubmitAndWait(NextWait());
   connect_addresses_.clear();
   now_ = ring_->Now();
+  timings_.OnTurnBegan();
   counters().loop_turns.Add();
 
   std::array<Completion, kReapMax> completions;
@@ -57,15 +58,18 @@ bool Worker::Turn() {
   completions_last_turn_ = handled;
 
   if (timers_.NextDeadline() <= now_) counters().timers_fired.Add(timers_.Run(now_));
+  timings_.Interrupt();
   RearmStarved();
   OfferRemainders();
   FlushScheduled();
   ReleaseClosed();
   PublishFigures();
+  timings_.OnTurnEnded();
   return !Stopped();
 }
 
 void Worker::Dispatch(const Completion& completion) {
+  if (completion.user_data.operation() != kOperationReceive) timings_.Interrupt();
   switch (static_cast<Operation>(completion.user_data.operation())) {
     case kOperationAccept:
       listeners_[completion.user_data.slot()]->OnAccept(completion);
@@ -195,11 +199,15 @@ void Worker::Release(Connection& connection) {
 }
 
 void Worker::PublishFigures() {
+  // Differences: the counters live longer than this ring (SharedSlot).
   const Ring::Figures figures = ring_->figures();
-  counters().ring_enters.Set(figures.enter_count);
-  counters().ring_submissions.Set(figures.sqe_count);
-  counters().ring_overflows.Set(figures.cq_overflow_count);
+  counters().ring_enters.Add(figures.enter_count - published_.enter_count);
+  counters().ring_submissions.Add(figures.sqe_count - published_.sqe_count);
+  counters().ring_overflows.Add(figures.cq_overflow_count - published_.cq_overflow_count);
+  published_ = figures;
   counters().ring_completions.Add(completions_last_turn_);
+  counters().receive_buffers_in_use.Set(ring_->BufferCount() - ring_->BuffersAtHome());
+  counters().slab_bytes.Set(slab_.mapped_bytes());
 }
 
 void Worker::ArmWake() {

@@ -35,6 +35,7 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
       ring_(std::move(ring)),
       now_(ring_->Now()),
       connections_max_(ConnectionsMax(server.options)),
+      timings_(server.options.timings, *environment.counters),
       posted_(std::make_unique<Posted>()) {
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
   CHECK(wake_fd_ >= 0);

@@ -16,6 +16,7 @@
 #include "engine/ring/ring.h"
 #include "engine/stats/counters.h"
 #include "engine/worker/timer_queue.h"
+#include "engine/worker/turn_timings.h"
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
@@ -92,6 +93,7 @@ class Worker {
   void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
   SendQueuePool& send_queues() { return send_queues_; }
   ReceivedBuffer& received() { return received_; }
+  TurnTimings& timings() { return timings_; }
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
 
  private:
@@ -130,6 +132,8 @@ class Worker {
   ConnectionTable table_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   TimerQueue timers_;
+  TurnTimings timings_;
+  Ring::Figures published_;  // what the ring had counted when its figures were published last
 
   // Work of this turn, by slot and generation: a connection may be released before its entry is
   // reached.

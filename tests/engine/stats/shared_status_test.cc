@@ -57,6 +57,7 @@ TEST(StatusJson, NamesEveryCounterAndAddsUpTheWorkers) {
 #define RINGMASTER_EXPECT_COUNTER(field, description) \
   EXPECT_EQ(totals[#field].error(), simdjson::SUCCESS) << #field;
   RINGMASTER_COUNTERS(RINGMASTER_EXPECT_COUNTER)
+  RINGMASTER_GAUGES(RINGMASTER_EXPECT_COUNTER)
 #undef RINGMASTER_EXPECT_COUNTER
 }
 
