@@ -35,6 +35,7 @@ http::ServiceOptions ServiceOptionsOf(const config::ListenerConfig& listener) {
 
 StockServer::StockServer(config::ServerConfig config) : config_(std::move(config)) {
   definition_.options = config_.server;
+  definition_.admin_protocol = &admin_.protocol();
   if (config_.logging.access_log != LoggingConfig::AccessLog::kOff) {
     access_log_ = std::make_unique<AccessLogFile>(config_.logging.access_log_file,
                                                   config_.server.log_format == "json");

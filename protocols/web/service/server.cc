@@ -53,4 +53,10 @@ void Server::Listen(std::string_view address, Protocol& protocol, const StreamOp
   RecordError(ServerDefinition::Listen(address, protocol, stream));
 }
 
+int Main(Server& server, int argc, char** argv, ProgramInfo info) {
+  if (!info.help.empty()) info.help.emplace_back();
+  for (const std::string& line : web::AdminHelp()) info.help.push_back(line);
+  return Main(static_cast<ServerDefinition&>(server), argc, argv, info);
+}
+
 }  // namespace ringmaster
