@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <string_view>
 
@@ -60,6 +61,28 @@ std::optional<Command> FindCommand(std::string_view word) {
   return std::nullopt;
 }
 
+constexpr double kWatchSecondsMin = 0.1;
+constexpr double kWatchSecondsMax = 3600;
+constexpr Duration kWatchUsual = std::chrono::seconds(1);
+
+// The word behind --watch, if it is a number: another one is the program's argument.
+std::optional<double> ReadNumber(std::string_view word) {
+  double number = 0;
+  const char* const end = word.data() + word.size();
+  const auto [stopped, error] = std::from_chars(word.data(), end, number);
+  if (word.empty() || error != std::errc() || stopped != end) return std::nullopt;
+  return number;
+}
+
+absl::StatusOr<Duration> WatchInterval(double seconds) {
+  // Written so that NaN is refused too.
+  if (!(seconds >= kWatchSecondsMin && seconds <= kWatchSecondsMax)) {
+    return absl::InvalidArgumentError(
+        fmt::format("--watch takes {} to {} seconds", kWatchSecondsMin, kWatchSecondsMax));
+  }
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
 absl::Status WrongOption(std::string_view option, std::string_view command) {
   return absl::InvalidArgumentError(
       fmt::format("option {} belongs to the command \"{}\"", option, command));
@@ -73,7 +96,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   bool has_command = false;
   bool has_argument = false;
   bool options_ended = false;
-  for (const std::string& word : arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
     if (!options_ended && word.size() > 1 && word[0] == '-') {
       if (word == "--") {
         options_ended = true;
@@ -86,6 +110,16 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
         line.daemon = true;
       } else if (word == "--json") {
         line.json = true;
+      } else if (word == "--watch") {
+        line.watch = kWatchUsual;
+        const std::optional<double> seconds =
+            i + 1 < arguments.size() ? ReadNumber(arguments[i + 1]) : std::nullopt;
+        if (seconds) {
+          const absl::StatusOr<Duration> interval = WatchInterval(*seconds);
+          if (!interval.ok()) return interval.status();
+          line.watch = *interval;
+          ++i;
+        }
       } else {
         return absl::InvalidArgumentError(fmt::format("unknown option {}", word));
       }
@@ -101,11 +135,12 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
       return absl::InvalidArgumentError(fmt::format("unexpected argument \"{}\"", word));
     }
   }
-  if (!has_command && (line.daemon || line.json)) {
+  if (!has_command && (line.daemon || line.json || line.watch)) {
     return absl::InvalidArgumentError("a command is missing: start, stop, status or check");
   }
   if (line.daemon && line.command != Command::kStart) return WrongOption("-d", "start");
   if (line.json && line.command != Command::kStatus) return WrongOption("--json", "status");
+  if (line.watch && line.command != Command::kStatus) return WrongOption("--watch", "status");
   return line;
 }
 

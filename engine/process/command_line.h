@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/time.h"
 
 namespace ringmaster {
 
@@ -15,6 +17,7 @@ struct CommandLine {
   Command command = Command::kHelp;
   bool daemon = false;
   bool json = false;
+  std::optional<Duration> watch;  // status --watch: the interval
   std::string argument;
 };
 

@@ -17,6 +17,7 @@ namespace ringmaster {
 //
 //     status\n        -> the table, for people
 //     status json\n   -> the same and every counter, for programs
+//     status json buckets\n -> and the buckets of every histogram, for `status --watch`
 //     stop\n          -> "ok SECONDS\n": the time within which the server will be gone
 //     anything else   -> "error REASON\n"
 class ControlServer {

@@ -17,6 +17,7 @@
 #include "engine/process/master.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/runtime_paths.h"
+#include "engine/process/status_watch.h"
 #include "engine/process/worker_inheritance.h"
 #include "engine/process/worker_main.h"
 
@@ -57,6 +58,9 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "  stop             stop it gracefully and wait until it is gone\n"
       "  status           show workers and figures; exit status 3 when it does not run\n"
       "  status --json    the same with every counter, for programs\n"
+      "  status --watch [SECONDS]\n"
+      "                   a live view with rates, every second; q ends it; with --json a line "
+      "each\n"
       "  check            check the configuration; nothing is started\n"
       "  -h, --help       this text\n"
       "  -V, --version    the version\n\n"
@@ -155,6 +159,13 @@ int Status(const RuntimePaths& paths, bool json) {
   return 0;
 }
 
+int Watch(const RuntimePaths& paths, Duration interval, bool json) {
+  const absl::Status status = WatchStatus(paths.control_socket, interval, json);
+  if (status.ok()) return 0;
+  return Fail(std::string(status.message()),
+              absl::IsFailedPrecondition(status) ? kWrongUsage : kFailed);
+}
+
 int Control(const ServerDefinition& server, const RuntimePaths& paths, const CommandLine& line) {
   const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
   if (!holder.ok()) return Fail(holder.status());
@@ -162,6 +173,7 @@ int Control(const ServerDefinition& server, const RuntimePaths& paths, const Com
     return Fail(fmt::format("{} is not running (pid file {})", server.options.name, paths.pid_file),
                 line.command == Command::kStatus ? kNotRunning : kFailed);
   }
+  if (line.watch) return Watch(paths, *line.watch, line.json);
   return line.command == Command::kStop ? Stop(server, paths, **holder) : Status(paths, line.json);
 }
 

@@ -302,10 +302,11 @@ void Master::OnTimers() {
 }
 
 std::string Master::OnRequest(std::string_view request) {
-  if (request == "status" || request == "status json") {
+  if (request == "status" || request == "status json" || request == "status json buckets") {
     if (SharedStatus::Get() == nullptr) return "error the server is starting\n";
-    return request == "status" ? StatusTable(*SharedStatus::Get(), MonotonicNow())
-                               : StatusJson(*SharedStatus::Get(), MonotonicNow());
+    const StatusSnapshot status = StatusSnapshot::Take(*SharedStatus::Get(), MonotonicNow());
+    if (request == "status") return StatusTable(status);
+    return StatusJson(status, {.buckets = request.ends_with("buckets")});
   }
   if (request == "stop") {
     BeginStop(StopStage::kGraceful);

@@ -1,6 +1,8 @@
 #include "protocols/websocket/service/close_handshake.h"
 
+#include "engine/worker/worker.h"
 #include "protocols/websocket/codec/frame_writer.h"
+#include "protocols/websocket/service/websocket_counters.h"
 
 namespace ringmaster::websocket {
 namespace {
@@ -42,6 +44,7 @@ void CloseHandshake::SendCloseFrame(Connection& connection, uint16_t code,
     reason.copy(out + 2, reason.size());
   }
   connection.CommitOutput(frame_bytes);
+  CountSent(connection.worker().counters(), Opcode::kClose, payload_bytes);
 }
 
 void CloseHandshake::Begin(Connection& connection, uint16_t code, std::string_view reason,

@@ -22,8 +22,12 @@ SendResult SocketSession::SendFrame(Opcode opcode, std::string_view payload) {
   char header[kFrameHeaderBytesMax];
   const size_t header_bytes = WriteFrameHeader(header, opcode, payload.size());
   // A message that is echoed has its own header in front, masking key included: longer than ours.
-  return connection_.SendMessage({header, header_bytes}, payload,
-                                 payload.data() == route_.delivering_);
+  const SendResult result = connection_.SendMessage({header, header_bytes}, payload,
+                                                    payload.data() == route_.delivering_);
+  if (result == SendResult::kQueued || result == SendResult::kAboveHigh) {
+    CountSent(connection_.worker().counters(), opcode, payload.size());
+  }
+  return result;
 }
 
 SendResult SocketSession::Ping(std::string_view payload) {
@@ -56,8 +60,10 @@ size_t SocketSession::OnInput(Connection& connection, std::span<char> input) {
 }
 
 void SocketSession::OnEvent(const FrameEvent& event) {
+  WorkerCounters& counters = connection_.worker().counters();
   switch (event.kind) {
     case FrameEvent::Kind::kMessage:
+      CountReceived(counters, event.opcode, event.payload.size());
       if (!close_.open()) return;
       connection_.CountMessage();
       {
@@ -67,17 +73,20 @@ void SocketSession::OnEvent(const FrameEvent& event) {
       }
       return;
     case FrameEvent::Kind::kPing:
+      CountReceived(counters, Opcode::kPing, event.payload.size());
       SendFrame(Opcode::kPong, event.text());
       if (close_.open()) InvokePing(event.text());
       return;
     case FrameEvent::Kind::kPong:
+      CountReceived(counters, Opcode::kPong, event.payload.size());
       if (close_.open()) InvokePong(event.text());
       return;
     case FrameEvent::Kind::kClose:
+      CountReceived(counters, Opcode::kClose, event.payload.size());
       close_.OnPeerClose(connection_, event.text());
       return;
     case FrameEvent::Kind::kError:
-      CountFrameError(connection_.worker().counters(), event.error);
+      CountFrameError(counters, event.error);
       close_.Fail(connection_, event.error);
       return;
     case FrameEvent::Kind::kNeedMore:

@@ -1,5 +1,6 @@
 #include "protocols/websocket/service/socket_session.h"
 
+#include "protocols/websocket/service/websocket_counters.h"
 #include "tests/protocols/websocket/service/allocation_count.h"
 #include "tests/protocols/websocket/service/socket_fixture.h"
 
@@ -20,6 +21,31 @@ TEST_F(SocketSessionTest, EchoesMessagesOfEveryLengthForm) {
   }
   Feed(Frame(Opcode::kBinary, "\xFF\x00"));
   EXPECT_EQ(Frames(), std::string("binary:\xFF;"));
+}
+
+TEST_F(SocketSessionTest, CountsMessagesAndControlFramesByOpcode) {
+  Open();
+  Feed(Frame(Opcode::kText, "frag", false) + Frame(Opcode::kPing, "now") +
+       Frame(Opcode::kContinuation, "ments") + Frame(Opcode::kBinary, "xyz"));
+  Feed(Frame(Opcode::kPong, "") + Frame(Opcode::kClose, ClosePayloadBytes(1000, "bye")));
+  const WebSocketCounters& slots = WebSocketCounters::Get();
+  const auto received = [&](Opcode opcode) {
+    return Count(slots.received[static_cast<size_t>(opcode)]);
+  };
+  const auto sent = [&](Opcode opcode) { return Count(slots.sent[static_cast<size_t>(opcode)]); };
+  // Fragments are one message.
+  EXPECT_EQ(received(Opcode::kText), 1u);
+  EXPECT_EQ(received(Opcode::kBinary), 1u);
+  EXPECT_EQ(received(Opcode::kPing), 1u);
+  EXPECT_EQ(received(Opcode::kPong), 1u);
+  EXPECT_EQ(received(Opcode::kClose), 1u);
+  EXPECT_EQ(sent(Opcode::kText), 1u);
+  EXPECT_EQ(sent(Opcode::kBinary), 1u);
+  EXPECT_EQ(sent(Opcode::kPing), 0u);
+  EXPECT_EQ(sent(Opcode::kPong), 1u);
+  EXPECT_EQ(sent(Opcode::kClose), 1u);
+  EXPECT_EQ(Count(slots.received_bytes[static_cast<size_t>(Opcode::kText)]), 9u);
+  EXPECT_EQ(Count(slots.sent_bytes[static_cast<size_t>(Opcode::kBinary)]), 3u);
 }
 
 TEST_F(SocketSessionTest, EchoesALargeMessageThatComesInPieces) {
