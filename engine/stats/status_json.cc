@@ -87,9 +87,10 @@ void AppendMemory(std::string& out, const ProcessMemory& memory) {
          memory.resident_bytes(), memory.anonymous_bytes, memory.file_bytes, memory.shared_bytes);
 }
 
+// The members without their braces.
 void AppendWorker(std::string& out, const WorkerSnapshot& worker,
                   const StatusJsonOptions& options) {
-  Append(out, R"({{"index":{},"pid":{},"state":)", worker.index, worker.pid);
+  Append(out, R"("index":{},"pid":{},"state":)", worker.index, worker.pid);
   AppendJsonString(out, worker.state);
   Append(out,
          R"(,"cpu":{},"uptime_seconds":{:.3f},"restarts":{},"last_exit_status":{},)"
@@ -99,7 +100,6 @@ void AppendWorker(std::string& out, const WorkerSnapshot& worker,
   AppendMemory(out, worker.memory);
   out += ',';
   AppendCounted(out, worker.counted, options);
-  out += '}';
 }
 
 }  // namespace
@@ -131,10 +131,19 @@ std::string StatusJson(const StatusSnapshot& status, const StatusJsonOptions& op
   }
   out += "],\"workers\":[";
   for (size_t i = 0; i < status.workers.size(); ++i) {
-    if (i > 0) out += ',';
+    out += i == 0 ? "{" : ",{";
     AppendWorker(out, status.workers[i], options);
+    out += '}';
   }
-  Append(out, R"(],"totals":{{"restarts":{},)", status.restarts());
+  out += ']';
+  if (status.admin) {
+    out += ",\"admin\":{\"address\":";
+    AppendJsonString(out, status.admin_listener);
+    out += ',';
+    AppendWorker(out, *status.admin, options);
+    out += '}';
+  }
+  Append(out, R"(,"totals":{{"restarts":{},)", status.restarts());
   AppendCounted(out, status.Totals(), options);
   out += "}}\n";
   return out;

@@ -20,6 +20,7 @@ struct StatusJsonOptions {
 //    "memory_bytes":..., "memory":{"anonymous_bytes":..., "file_bytes":..., "shared_bytes":...},
 //    "listeners":[{"address":...}],
 //    "workers":[{"index":0, "pid":..., "state":"ready", ..., FIGURES}],
+//    "admin":{"address":..., "pid":..., "state":"ready", ..., FIGURES},  if it has an admin process
 //    "totals":{"restarts":..., FIGURES}}
 //
 // FIGURES are the same for a worker and for all of them:

@@ -119,6 +119,11 @@ absl::StatusOr<StatusSnapshot> StatusSnapshot::Parse(std::string_view json) {
   });
   ForEachElement(root, "workers",
                  [&](const element& worker) { status.workers.push_back(ReadWorker(worker)); });
+  element admin;
+  if (root["admin"].get(admin) == simdjson::SUCCESS) {
+    status.admin = ReadWorker(admin);
+    status.admin_listener = Text(admin, "address");
+  }
   return status;
 }
 

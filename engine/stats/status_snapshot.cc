@@ -137,6 +137,10 @@ StatusSnapshot StatusSnapshot::Take(const SharedBlock& block, TimePoint now) {
   for (uint32_t i = 0; i < block.slot_count(); ++i) {
     status.workers.push_back(Read(i, block.slot(i), now));
   }
+  if (const SharedSlot* admin = block.admin_slot()) {
+    status.admin = Read(block.slot_count(), *admin, now);
+    status.admin_listener = header.admin_listener;
+  }
   return status;
 }
 

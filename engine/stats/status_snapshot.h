@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,6 +82,9 @@ struct StatusSnapshot {
   ProcessMemory memory;  // of the master
   std::vector<std::string> listeners;
   std::vector<WorkerSnapshot> workers;
+  // The admin process, which is in no total; nullopt when there is none.
+  std::optional<WorkerSnapshot> admin;
+  std::string admin_listener;
 
   // Costs no worker a turn: everything is read from shared memory and /proc.
   static StatusSnapshot Take(const SharedBlock& block, TimePoint now);

@@ -29,6 +29,13 @@ std::string Row(const std::string& who, const std::string& pid, const std::strin
                      HumanBytes(memory_bytes), restarts);
 }
 
+std::string ProcessRow(const std::string& who, const WorkerSnapshot& process) {
+  const bool runs = process.pid > 0;
+  return Row(who, runs ? fmt::to_string(process.pid) : "-", process.state,
+             runs ? HumanUptime(process.uptime_seconds) : "-", process.counted,
+             process.memory.resident_bytes(), process.restarts);
+}
+
 std::string Percentiles(std::string_view name, const HistogramSnapshot& histogram) {
   if (name.empty()) {
     return fmt::format(kTimes, "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max");
@@ -62,6 +69,7 @@ std::string StatusTable(const StatusSnapshot& status) {
   for (const std::string& listener : status.listeners) {
     out += fmt::format("listening on {}\n", listener);
   }
+  if (status.admin) out += fmt::format("admin on     {}\n", status.admin_listener);
   out += '\n';
   out += fmt::format(kRow, "process", "pid", "state", "uptime", "open", "accepted", "refused",
                      "messages", "handler p50", "handler p99", "stalls", "memory", "restarts");
@@ -69,14 +77,12 @@ std::string StatusTable(const StatusSnapshot& status) {
                      "", "", "", "", HumanBytes(status.memory.resident_bytes()), "");
   uint64_t memory = status.memory.resident_bytes();
   for (const WorkerSnapshot& worker : status.workers) {
-    const bool runs = worker.pid > 0;
     memory += worker.memory.resident_bytes();
-    out += Row(fmt::format("worker {}", worker.index), runs ? fmt::to_string(worker.pid) : "-",
-               worker.state, runs ? HumanUptime(worker.uptime_seconds) : "-", worker.counted,
-               worker.memory.resident_bytes(), worker.restarts);
+    out += ProcessRow(fmt::format("worker {}", worker.index), worker);
   }
   const FiguresSnapshot totals = status.Totals();
   out += Row("total", "", "", "", totals, memory, status.restarts());
+  if (status.admin) out += ProcessRow("admin", *status.admin);
   out += Times(totals);
   out += Section("connections refused, by reason", RefusedCauses(totals.figures));
   out += Section("connections closed, by reason", ClosedCauses(totals.figures));

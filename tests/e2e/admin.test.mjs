@@ -51,6 +51,9 @@ test('every path answers, is not stored and forbids what it does not need', asyn
   }
   assert.equal((await askAdmin(address, '/hello')).status, 404);
   const status = JSON.parse((await askAdmin(address, '/status.json')).body);
+  assert.equal(status.totals.histograms.handler_time.buckets, undefined);
+  const withBuckets = JSON.parse((await askAdmin(address, '/status.json?buckets')).body);
+  assert.ok(Array.isArray(withBuckets.totals.histograms.handler_time.buckets));
   assert.equal(status.pid, server.pid);
   assert.equal(status.admin.state, 'ready');
   assert.equal(status.workers.length, server.workers().length);
@@ -109,15 +112,17 @@ test('a TCP listener wants the token for everything but the page without figures
   await server.stop();
 });
 
-test('a name that was made to point at loopback is refused', async () => {
-  const server = await startServer({ config: onTcp() });
-  const address = await adminAddress(server);
-  for (const each of paths) {
-    assert.equal((await askAdmin(address, each, { token, headers: { Host: 'rebound.example' } })).status, 421, each);
-    assert.equal((await askAdmin(address, each, { token, headers: { Host: 'localhost' } })).status, 200, each);
-  }
-  await server.stop();
-});
+for (const [where, config] of [['loopback', onTcp()], ['a tunnel to the unix socket', demoConfig()]]) {
+  test(`a name that was made to point at ${where} is refused`, async () => {
+    const server = await startServer({ config });
+    const address = await adminAddress(server);
+    for (const each of paths) {
+      assert.equal((await askAdmin(address, each, { token, headers: { Host: 'rebound.example' } })).status, 421, each);
+      assert.equal((await askAdmin(address, each, { token, headers: { Host: 'localhost:9000' } })).status, 200, each);
+    }
+    await server.stop();
+  });
+}
 
 test('no start and no good check without a long token on TCP; the environment wins', async () => {
   const directory = makeDirectory();

@@ -93,13 +93,18 @@ class Chart {
     return best;
   }
 
+  // Before draw, of all charts: reading a size behind a change of the page makes the browser lay it out again.
+  measure() {
+    this.size = {width: Math.max(160, this.plot.clientWidth - 12), height: this.plot.clientHeight};
+  }
+
   // samples: all of them, oldest first. The chart shows those of the last `span` milliseconds before `now`. cursor: a
   // sample's `at`, or null for the newest.
   draw(samples, now, span, cursor) {
     Object.assign(this, {now, span, cursor, samples: samples.filter((sample) => sample.at >= now - span)});
-    const width = Math.max(160, this.plot.clientWidth - 12), height = this.plot.clientHeight;
+    const {width, height} = this.size;
     this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
-    this.area = {width, height, right: width - kMargin.right, bottom: height - kMargin.bottom};
+    this.area = {right: width - kMargin.right, bottom: height - kMargin.bottom};
     const values = this.samples.flatMap((sample) => this.series.map(({key}) => sample[key]))
         .filter((value) => value != null);
     const top = Math.max(0, ...values);

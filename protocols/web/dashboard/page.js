@@ -60,6 +60,7 @@ function drawCharts() {
   const age = samples.length === 0 ? 0 : now - samples[0].at;
   const span = Math.min(minutes * 60_000, Math.max(kSpanMin, age));
   if (cursor !== null && cursor < now - span) cursor = null;
+  for (const chart of charts) chart.measure();
   for (const chart of charts) chart.draw(samples, now, span, cursor);
 }
 

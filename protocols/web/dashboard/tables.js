@@ -61,7 +61,7 @@ function slotRow(name, slot) {
 function showProcesses(body, status, sample) {
   const rows = sample.workers.map((worker) => slotRow(`worker ${worker.index}`, worker));
   rows.push(processRow('master', [
-    status.pid, 'ready', formatDuration(status.uptime_seconds), '', '', '', '', '', '', formatBytes(status.memory_bytes), '', '',
+    status.pid, 'runs', formatDuration(status.uptime_seconds), '', '', '', '', '', '', formatBytes(status.memory_bytes), '', '',
   ]));
   if (status.admin) rows.push(slotRow('admin', status.admin));
   body.replaceChildren(...rows);

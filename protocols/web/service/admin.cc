@@ -48,15 +48,22 @@ void AnswerHealth(http::Response& response, const Health& health) {
   response.Status(health.ok ? 200 : 503).Text(health.text);
 }
 
-void Metrics(http::Response& response) {
+void Metrics(const http::Request&, http::Response& response) {
   response.Body(kPrometheusContentType, PrometheusText(Block(), MonotonicNow()));
 }
 
-void Status(http::Response& response) { response.Json(StatusJson(Block(), MonotonicNow())); }
+void Status(const http::Request& request, http::Response& response) {
+  const StatusSnapshot status = StatusSnapshot::Take(Block(), MonotonicNow());
+  response.Json(StatusJson(status, {.buckets = request.query("buckets").has_value()}));
+}
 
-void Alive(http::Response& response) { AnswerHealth(response, Liveness(Block(), ::getppid())); }
+void Alive(const http::Request&, http::Response& response) {
+  AnswerHealth(response, Liveness(Block(), ::getppid()));
+}
 
-void Ready(http::Response& response) { AnswerHealth(response, Readiness(Block(), ::getppid())); }
+void Ready(const http::Request&, http::Response& response) {
+  AnswerHealth(response, Readiness(Block(), ::getppid()));
+}
 
 }  // namespace
 
@@ -96,7 +103,7 @@ void AdminService::Add(std::string_view path, Answer answer) {
       path,
       [this, answer](http::Request& request, http::Response& response) {
         AddSecurityFields(response, kNothingLoads);
-        if (!Refuse(request, response)) answer(response);
+        if (!Refuse(request, response)) answer(request, response);
       },
       NoContent());
   CHECK(added.ok());

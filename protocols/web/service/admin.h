@@ -15,7 +15,7 @@ namespace ringmaster::web {
 //
 //     /             the dashboard: live charts, for people
 //     /metrics      Prometheus' text format
-//     /status.json  what `status --json` prints
+//     /status.json  what `status --json` prints; with ?buckets also the buckets of the histograms
 //     /healthz      200 while the server serves at all, else 503 with the reasons, as text
 //     /readyz       200 while all of it is ready and it is not stopping, else 503
 //
@@ -32,7 +32,7 @@ class AdminService {
   Protocol& protocol() { return http_; }
 
  private:
-  using Answer = void (*)(http::Response& response);
+  using Answer = void (*)(const http::Request& request, http::Response& response);
 
   void Add(std::string_view path, Answer answer);
   // Answers and returns true when the request must not be served.

@@ -20,8 +20,9 @@ bool SameToken(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-bool IsLoopback(std::string_view address) {
-  return address.starts_with("127.") || address.starts_with("[::1]");
+bool IsOfThisMachine(std::string_view address) {
+  return address == "auto" || address.starts_with("unix:") || address.starts_with("127.") ||
+         address.starts_with("[::1]");
 }
 
 }  // namespace
@@ -65,9 +66,8 @@ bool RefuseToken(const http::Request& request, http::Response& response, std::st
 }
 
 bool RefuseHost(const http::Request& request, http::Response& response, std::string_view address) {
-  if (!IsLoopback(address) || IsLocalOrLiteralHost(request.host())) return false;
-  response.Error(421,
-                 "the admin listener on loopback serves no host of this name; use localhost\n");
+  if (!IsOfThisMachine(address) || IsLocalOrLiteralHost(request.host())) return false;
+  response.Error(421, "no host of this name is served here; use localhost\n");
   return true;
 }
 

@@ -14,9 +14,10 @@ namespace ringmaster::web {
 // compared in a time that says nothing about where they differ. An empty token admits everybody.
 bool RefuseToken(const http::Request& request, http::Response& response, std::string_view token);
 
-// 421 for a request to a listener on loopback whose Host is a name and not "localhost": a page of
-// somebody else's, in a browser on this machine, whose name was made to resolve to 127.0.0.1 (DNS
-// rebinding). `address` is AdminOptions::address.
+// 421 for a request to a listener on loopback or on a unix socket whose Host is a name and not
+// "localhost": a page of somebody else's, in a browser on this machine, whose name was made to
+// resolve to 127.0.0.1 (DNS rebinding), where the listener or a tunnel to the socket (`ssh -L`)
+// waits. `address` is AdminOptions::address.
 bool RefuseHost(const http::Request& request, http::Response& response, std::string_view address);
 
 // The token of an Authorization field; empty when it is not of the scheme Bearer.
