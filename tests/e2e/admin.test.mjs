@@ -11,8 +11,8 @@ import {
   binary, demoConfig, eventually, makeDirectory, patience, run, sanitized, startServer, within, writeConfig,
 } from './lib/server.mjs';
 
-const blockingServer = process.env.RINGMASTER_BLOCKING_SERVER ??
-    path.resolve(path.dirname(binary), '../../tests/e2e/programs/blocking_server');
+const stuckServer = process.env.RINGMASTER_STUCK_SERVER ??
+    path.resolve(path.dirname(binary), '../../tests/e2e/programs/stuck_server');
 const token = 'a-token-for-the-tests';
 const paths = ['/', '/metrics', '/status.json', '/healthz', '/readyz'];
 
@@ -181,7 +181,7 @@ test('it answers within 100 ms while every worker is stuck in a handler', async 
   const directory = makeDirectory();
   const fifo = path.join(directory, 'release');
   execFileSync('mkfifo', [fifo]);
-  const server = await startServer({ program: blockingServer, directory, env: { BLOCKING_FIFO: fifo } });
+  const server = await startServer({ program: stuckServer, directory, env: { STUCK_FIFO: fifo } });
   const workers = server.workers();
   const stuck = () => new Set([...server.stderr.matchAll(/^stuck: (\d+)$/gm)].map((match) => Number(match[1])));
   const requests = [];
@@ -192,7 +192,7 @@ test('it answers within 100 ms while every worker is stuck in a handler', async 
   }, 'every worker in its handler');
   assert.deepEqual([...stuck()].sort(), [...workers].sort());
 
-  const address = `unix:${path.join(directory, 'ringmaster/blocking.admin.sock')}`;
+  const address = `unix:${path.join(directory, 'ringmaster/stuck.admin.sock')}`;
   for (const each of paths) {
     const times = [];
     for (let i = 0; i < 21; ++i) {

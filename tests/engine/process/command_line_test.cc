@@ -29,6 +29,28 @@ TEST(CommandLine, TakesOptionsBeforeAndAfterTheArgument) {
   }
 }
 
+TEST(CommandLine, WatchTakesAnIntervalIfANumberFollows) {
+  const auto watch = [](const std::vector<std::string>& arguments) {
+    const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments, true);
+    EXPECT_TRUE(line.ok()) << line.status();
+    return line.ok() ? *line : CommandLine();
+  };
+  EXPECT_FALSE(watch({"status"}).watch.has_value());
+  EXPECT_EQ(watch({"status", "--watch"}).watch, std::chrono::seconds(1));
+  EXPECT_EQ(watch({"status", "--watch", "0.5"}).watch, std::chrono::milliseconds(500));
+  const CommandLine with_file = watch({"status", "--watch", "server.json", "--json"});
+  EXPECT_EQ(with_file.watch, std::chrono::seconds(1));
+  EXPECT_EQ(with_file.argument, "server.json");
+  EXPECT_TRUE(with_file.json);
+  EXPECT_EQ(watch({"status", "--watch", "2", "server.json"}).argument, "server.json");
+  for (const char* seconds : {"0", "0.01", "3601", "nan", "-1"}) {
+    EXPECT_NE(ErrorOf({"status", "--watch", seconds}).find("--watch takes 0.1 to 3600 seconds"),
+              std::string::npos)
+        << seconds;
+  }
+  EXPECT_EQ(ErrorOf({"stop", "--watch"}), "option --watch belongs to the command \"status\"");
+}
+
 TEST(CommandLine, TakesAnArgumentThatLooksLikeAnOptionAfterTwoDashes) {
   const absl::StatusOr<CommandLine> line = ParseCommandLine({"check", "--", "-odd.json"}, true);
   ASSERT_TRUE(line.ok());

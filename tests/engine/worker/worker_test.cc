@@ -168,6 +168,88 @@ TEST_F(WorkerTest, AnswersEverythingReceivedBeforeThePeersFin) {
   });
 }
 
+TEST_F(WorkerTest, TimesHandlersPerMessageAndTheTurnTheyAreIn) {
+  lines_.on_message = [](Peer& peer, std::string_view line) {
+    if (line == "slow") std::this_thread::sleep_for(20ms);
+    peer.Send(line);
+  };
+  Run([](uint16_t port) {
+    const int fd = ConnectTo(port);
+    SendAll(fd, "slow\n");
+    EXPECT_EQ(ReadBytes(fd, 5), "slow\n");
+    // Pipelined messages share what their delivery took.
+    SendAll(fd, "slow\n2\n3\n4\n");
+    EXPECT_EQ(ReadBytes(fd, 11), "slow\n2\n3\n4\n");
+    close(fd);
+  });
+  const HistogramSnapshot handler(counters_.handler_time);
+  EXPECT_EQ(handler.count(), 5u);
+  EXPECT_EQ(HistogramSnapshot(counters_.queue_time).count(), 5u);
+  constexpr uint64_t kMillisecond = 1'000'000;
+  EXPECT_GE(handler.max(), 20 * kMillisecond);
+  EXPECT_GE(handler.sum(), 40 * kMillisecond);
+  // One of five took 20 ms by itself, the others a share of their delivery's 20 ms.
+  EXPECT_LT(handler.Percentile(20), handler.max());
+  EXPECT_GE(HistogramSnapshot(counters_.turn_time).max(), 20 * kMillisecond);
+  EXPECT_GE(HistogramSnapshot(counters_.turn_time).sum(), handler.sum());
+}
+
+TEST_F(WorkerTest, MessagesThatWaitBehindASlowHandlerAreTimedAsQueued) {
+  std::atomic<bool> all_sent = false;
+  lines_.on_message = [&](Peer& peer, std::string_view line) {
+    // Holds the loop until the slow ones wait in the kernel: they come in one turn.
+    if (line == "gate") all_sent.wait(false);
+    if (line == "slow") std::this_thread::sleep_for(20ms);
+    peer.Send(line);
+  };
+  Run([&](uint16_t port) {
+    const int fds[3] = {ConnectTo(port), ConnectTo(port), ConnectTo(port)};
+    for (const int fd : fds) {
+      SendAll(fd, "open\n");  // accepted, and its receive is armed
+      EXPECT_EQ(ReadBytes(fd, 5), "open\n");
+    }
+    SendAll(fds[0], "gate\n");
+    SendAll(fds[1], "slow\n");
+    SendAll(fds[2], "slow\n");
+    all_sent = true;
+    all_sent.notify_one();
+    for (const int fd : fds) {
+      EXPECT_EQ(ReadBytes(fd, 5).size(), 5u);
+      close(fd);
+    }
+  });
+  EXPECT_GE(HistogramSnapshot(counters_.queue_time).max(), 20'000'000u);
+}
+
+TEST_F(WorkerTest, TimesNothingWhenTimingsAreOff) {
+  server_.options.timings = false;
+  Run([](uint16_t port) {
+    const int fd = ConnectTo(port);
+    SendAll(fd, "one\n");
+    EXPECT_EQ(ReadBytes(fd, 4), "one\n");
+    close(fd);
+  });
+  EXPECT_EQ(counters_.messages.Get(), 1u);
+  EXPECT_EQ(HistogramSnapshot(counters_.handler_time).count(), 0u);
+  EXPECT_EQ(HistogramSnapshot(counters_.turn_time).count(), 0u);
+}
+
+TEST_F(WorkerTest, PublishesMemoryAndRingFigures) {
+  Run([this](uint16_t port) {
+    const int fd = ConnectTo(port);
+    SendAll(fd, "one\n");
+    EXPECT_EQ(ReadBytes(fd, 4), "one\n");
+    SendAll(fd, "two\n");  // the turn of the first has ended when the second is answered
+    EXPECT_EQ(ReadBytes(fd, 4), "two\n");
+    EXPECT_GT(counters_.slab_bytes.Get(), 0u);
+    close(fd);
+  });
+  EXPECT_EQ(counters_.receive_buffers_in_use.Get(), 0u);
+  EXPECT_EQ(counters_.ring_enters.Get(), counters_.loop_turns.Get());
+  EXPECT_GT(counters_.ring_submissions.Get(), 0u);
+  EXPECT_GT(counters_.ring_completions.Get(), 0u);
+}
+
 TEST_F(WorkerTest, SilentConnectionIsClosedAtTheHandshakeTimeout) {
   stream_.timeouts.handshake = 60ms;
   Run([](uint16_t port) {

@@ -1,5 +1,5 @@
 // A server whose workers can be made stuck: a request for /block waits in its handler, and with it
-// the whole worker, until somebody opens the FIFO named by BLOCKING_FIFO for writing. It says on
+// the whole worker, until somebody opens the FIFO named by STUCK_FIFO for writing. It says on
 // stderr which process waits.
 
 #include <fcntl.h>
@@ -12,10 +12,10 @@
 #include <string>
 
 int main(int argc, char** argv) {
-  const char* path = std::getenv("BLOCKING_FIFO");
+  const char* path = std::getenv("STUCK_FIFO");
   const std::string fifo = path == nullptr ? "" : path;
   ringmaster::Server server;
-  server.options.name = "blocking";
+  server.options.name = "stuck";
   server.options.workers = 2;
   server.options.stop_timeout = std::chrono::seconds(1);
   server.Get("/hello", [](auto&, auto& response) { response.Text("Hello\n"); });
