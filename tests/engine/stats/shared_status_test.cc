@@ -89,7 +89,7 @@ TEST(StatusTable, ShowsTheAdminProcessBelowTheTotals) {
   EXPECT_NE(table.find("admin on     unix:/run/x.admin.sock\n"), std::string::npos) << table;
   const size_t total = table.find("\ntotal ");
   ASSERT_NE(total, std::string::npos) << table;
-  EXPECT_GT(table.find("\nadmin "), total) << table;
+  EXPECT_NE(table.find("\nadmin ", total), std::string::npos) << table;
   EXPECT_EQ(StatusTable(*MakeBlock(), MonotonicNow()).find("admin"), std::string::npos);
 }
 
