@@ -123,6 +123,10 @@ class FramedProtocol final : public Protocol {
           break;
         }
         if (!complete || frame.bytes == 0) break;
+        if (!connection.TakeMessage()) {
+          connection.CloseAfterFlush(CloseReason::kMessageRate, Linger::kYes);
+          break;
+        }
         connection.ClearWait();
         connection.CountMessage();
         Peer peer(&connection, &context_);

@@ -22,6 +22,13 @@ void ServerDefinition::Listen(ListenerDefinition listener) {
 
 absl::Status ServerDefinition::Validate() const {
   if (!error_.ok()) return error_;
+  for (const auto& listener : listeners_) {
+    if (listener->proxy_protocol && !listener->protocol->NamesPeer()) {
+      return absl::InvalidArgumentError(
+          "a listener with proxy_protocol needs a protocol that reads its header: "
+          "add it with proxy::Listen");
+    }
+  }
   for (const auto& validator : validators) {
     if (absl::Status status = validator(); !status.ok()) return status;
   }

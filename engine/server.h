@@ -131,6 +131,10 @@ class ServerDefinition {
   absl::Status Listen(std::string_view address, Protocol& protocol,
                       const StreamOptions& stream = {});
   void Listen(ListenerDefinition listener);
+  // Keeps a protocol that wraps another as long as the definition.
+  Protocol& Keep(std::unique_ptr<Protocol> protocol) {
+    return *protocols_.emplace_back(std::move(protocol));
+  }
 
   const std::vector<std::unique_ptr<ListenerDefinition>>& listeners() const { return listeners_; }
 
@@ -144,11 +148,12 @@ class ServerDefinition {
   // by every worker.
   std::vector<std::function<absl::Status()>> validators;
 
-  // error(), then every validator.
+  // error(), listeners that cannot keep what their definition says, then every validator.
   absl::Status Validate() const;
 
  private:
   absl::Status error_;
+  std::vector<std::unique_ptr<Protocol>> protocols_;
   std::vector<std::unique_ptr<ListenerDefinition>> listeners_;
 };
 

@@ -6,10 +6,12 @@
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
 #include "engine/connection/send_queue.h"
+#include "engine/limits/rate_buckets.h"
 #include "engine/worker/worker.h"
 
 namespace ringmaster {
 
+Connection::Connection() = default;
 Connection::~Connection() { Remainder::Free(remainder_); }
 
 Ring& Connection::ring() const { return *worker_->ring_; }
@@ -36,6 +38,7 @@ void Connection::CountMessage() {
 
 void Connection::SetOptions(const StreamOptions& options) {
   options_ = &options;
+  UpdateRated();
   if (receive_armed_) PullInReadDeadline();
 }
 
@@ -43,6 +46,12 @@ void Connection::ReplaceSession(std::unique_ptr<Session> session) {
   // The old session's call may be on the stack; it dies at the end of the turn.
   worker_->Retire(std::move(session_));
   session_ = std::move(session);
+}
+
+void Connection::StartOver(std::unique_ptr<Session> session) {
+  ReplaceSession(std::move(session));
+  started_over_ = true;
+  if (open()) RestartWait(Wait::kHandshake);
 }
 
 }  // namespace ringmaster

@@ -14,10 +14,12 @@
 
 namespace ringmaster {
 
+class RateBuckets;
 class SendQueue;
 class Worker;
 class Ring;
 struct Completion;
+struct RateVerdict;
 struct Remainder;
 struct UserData;
 
@@ -48,15 +50,17 @@ enum class Linger : uint8_t {
 //                                       Abort, EOF, error                          slot freed
 class Connection {
  public:
-  Connection() = default;
+  Connection();
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   // Unique in the server's life: worker index in the top 16 bits, then a sequence. Never reused.
   uint64_t id() const { return id_; }
-  // Looked up at the first call (getpeername(2)).
+  // Looked up at the first call (getpeername(2)); or whom SetPeer named.
   const PeerAddress& peer() const;
+  // A proxy that is trusted has said for whom it speaks: `peer` takes the place of the socket's.
+  void SetPeer(const PeerAddress& peer) { peer_ = peer; }
   Worker& worker() const { return *worker_; }
   const StreamOptions& options() const { return *options_; }
   TimePoint opened_at() const { return opened_at_; }
@@ -133,11 +137,28 @@ class Connection {
   // request or message was given to a handler.
   void CountMessage();
 
+  // -- Rates. What is refused is counted. A protocol asks before it gives the handler anything.
+  // -----------------------------------------------------------------------------------------
+
+  // False: no rate bounds the requests (messages) of this connection; nothing needs to be asked.
+  bool request_rated() const { return request_rated_; }
+  bool message_rated() const { return message_rated_; }
+  // One more request of `client`, which is peer() or for whom a trusted proxy made it. `rate` is
+  // options().request_rate, or a route's own; its address names its bucket, so it must outlive the
+  // connection.
+  RateVerdict TakeRequest(const RateLimit& rate, const PeerAddress& client);
+  // One more message. False: above options().message_rate or above what the address may send; the
+  // connection is to be closed with CloseReason::kMessageRate.
+  bool TakeMessage() { return !message_rated_ || TakeMessageFromBucket(); }
+
   // -- Protocol change
   // -------------------------------------------------------------------------------- Puts `session`
   // in place of the current one, which is destroyed after it has returned from the engine's call;
   // OnClosed is not called on it. Unconsumed input goes to the new session.
   void ReplaceSession(std::unique_ptr<Session> session);
+  // The same for a session that knows nothing of what was received so far, as if the connection had
+  // been accepted only now: the wait for its first byte begins, and a graceful stop lets it come.
+  void StartOver(std::unique_ptr<Session> session);
 
   // -- Closing
   // ---------------------------------------------------------------------------------------- No
@@ -194,17 +215,25 @@ class Connection {
   void Guard(Call&& call);
   void OnHandlerException(const char* what);
 
+  // -- rates.cc
+  void UpdateRated();
+  RateBuckets& Buckets();
+  bool TakeMessageFromBucket();
+
   // -- outbound.cc
   void OnConnect(int32_t result);
 
+  // Accepted, and nothing has come yet of what it is there for.
+  bool IsFresh() const { return bytes_received_ == 0 || started_over_; }
   Ring& ring() const;
   UserData Tag(uint8_t operation) const;
 
   Worker* worker_ = nullptr;
   std::unique_ptr<Session> session_;
   const StreamOptions* options_ = nullptr;
-  std::unique_ptr<SendQueue> queue_;  // while there is output
-  Remainder* remainder_ = nullptr;    // input not yet consumed; owned; while there is some
+  std::unique_ptr<SendQueue> queue_;           // while there is output
+  Remainder* remainder_ = nullptr;             // input not yet consumed; owned; while there is some
+  std::unique_ptr<RateBuckets> rate_buckets_;  // once something was asked of a limited rate
   uint64_t id_ = 0;
   TimePoint opened_at_ = 0;
   TimePoint last_activity_ = 0;
@@ -240,6 +269,9 @@ class Connection {
   uint16_t probe_sent_ : 1 = 0;
   uint16_t listed_for_close_ : 1 = 0;
   uint16_t busy_ : 1 = 0;
+  uint16_t started_over_ : 1 = 0;   // StartOver was called, and no byte has come since
+  uint16_t request_rated_ : 1 = 0;  // some limit bounds the rate of requests
+  uint16_t message_rated_ : 1 = 0;
   State state_ = State::kFree;
   CloseReason close_reason_ = CloseReason::kNone;
   Wait wait_ = Wait::kNone;

@@ -87,7 +87,7 @@ void Connection::Deliver(std::span<char> bytes) {
       remainder_ = Remainder::Append(nullptr, bytes.subspan(consumed));
     }
   }
-  if (deferred_stop_ && state_ == State::kOpen) {
+  if (deferred_stop_ && !started_over_ && state_ == State::kOpen) {
     deferred_stop_ = false;
     stop_told_ = true;
     Guard([&] { session_->OnStop(*this); });
@@ -101,6 +101,7 @@ size_t Connection::OfferToSession(std::span<char> bytes) {
   while (consumed < bytes.size() && receiving()) {
     Session* const before = session_.get();
     size_t taken = 0;
+    started_over_ = false;
     Guard([&] { taken = session_->OnInput(*this, bytes.subspan(consumed)); });
     CHECK(taken <= bytes.size() - consumed);
     consumed += taken;

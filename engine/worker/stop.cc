@@ -73,7 +73,7 @@ void Worker::TellStop(bool also_fresh) {
     if (connection == nullptr) continue;
     if (connection->state_ == Connection::State::kConnecting) {
       connection->Abort(CloseReason::kServerStopping);
-    } else if (!also_fresh && connection->bytes_received_ == 0 && !connection->outbound_) {
+    } else if (!also_fresh && connection->IsFresh() && !connection->outbound_) {
       connection->deferred_stop_ = true;
     } else {
       connection->deferred_stop_ = false;

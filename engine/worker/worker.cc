@@ -74,6 +74,7 @@ Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOption
   connection->slot_ = slot;
   connection->generation_ = generation;
   connection->state_ = Connection::State::kOpen;
+  connection->UpdateRated();
   table_.Insert(connection->id_, {slot, generation});
   counters().connections_open.Add();
   try {

@@ -168,6 +168,21 @@ TEST_F(WorkerTest, AnswersEverythingReceivedBeforeThePeersFin) {
   });
 }
 
+TEST_F(WorkerTest, MoreMessagesThanTheirRateCloseTheConnection) {
+  stream_.message_rate = {.per_second = 0.001, .burst = 3};
+  Run([](uint16_t port) {
+    for (int i = 0; i < 2; ++i) {
+      const int fd = ConnectTo(port);
+      SendAll(fd, "1\n2\n3\n4\n5\n");
+      EXPECT_EQ(ReadToEnd(fd), "1\n2\n3\n");
+      close(fd);
+    }
+  });
+  EXPECT_EQ(close_reasons_, (std::vector{CloseReason::kMessageRate, CloseReason::kMessageRate}));
+  EXPECT_EQ(counters_.message_rate_limited.Get(), 2u);
+  EXPECT_EQ(counters_.messages.Get(), 6u);
+}
+
 TEST_F(WorkerTest, SilentConnectionIsClosedAtTheHandshakeTimeout) {
   stream_.timeouts.handshake = 60ms;
   Run([](uint16_t port) {
