@@ -42,11 +42,13 @@ void AccessLogFile::Write(const http::AccessRecord& record) {
   const std::tm utc = fmt::gmtime(now);
   const auto microseconds =
       std::chrono::duration_cast<std::chrono::microseconds>(record.duration).count();
-  const std::string peer = record.peer == nullptr ? "-" : record.peer->Host();
+  const std::string client = record.client == nullptr ? "-" : record.client->Host();
   auto out = std::back_inserter(block_);
   if (json_) {
     fmt::format_to(out, R"({{"time":"{:%Y-%m-%dT%H:%M:%SZ}","peer":)", utc);
-    AppendJsonString(block_, peer);
+    AppendJsonString(block_, record.peer == nullptr ? "-" : record.peer->Host());
+    block_ += R"(,"client":)";
+    AppendJsonString(block_, client);
     block_ += R"(,"method":)";
     AppendJsonString(block_, record.method);
     block_ += R"(,"target":)";
@@ -55,7 +57,7 @@ void AccessLogFile::Write(const http::AccessRecord& record) {
                    record.body_bytes, microseconds);
     block_ += '\n';
   } else {
-    fmt::format_to(out, "{} - - [{:%d/%b/%Y:%H:%M:%S} +0000] \"", peer, utc);
+    fmt::format_to(out, "{} - - [{:%d/%b/%Y:%H:%M:%S} +0000] \"", client, utc);
     AppendQuoted(block_, record.method);
     block_ += ' ';
     AppendQuoted(block_, record.target);

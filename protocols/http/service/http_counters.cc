@@ -25,6 +25,7 @@ HttpCounters Register() {
   slots.refused_413 = refused(413);
   slots.refused_414 = refused(414);
   slots.refused_417 = refused(417);
+  slots.refused_429 = refused(429);
   slots.refused_431 = refused(431);
   slots.refused_501 = refused(501);
   slots.refused_505 = refused(505);
@@ -56,6 +57,8 @@ int HttpCounters::RefusalSlot(int status) const {
       return refused_414;
     case 417:
       return refused_417;
+    case 429:
+      return refused_429;
     case 431:
       return refused_431;
     case 501:

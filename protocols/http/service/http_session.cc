@@ -51,6 +51,9 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
     Refuse(connection, nullptr, static_cast<int>(result));
     return input.size();
   }
+  if (service_->options().client_address != ClientAddressSource::kPeer) [[unlikely]] {
+    FindClient(connection, head);
+  }
   PathEntry* entry = nullptr;
   std::string_view path;
   if (!FindEntry(head, entry, path)) {
@@ -58,6 +61,10 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
     return input.size();
   }
   http::Route* const route = entry == nullptr ? nullptr : entry->Find(MethodOf(head.method));
+  if (connection.request_rated() || (route != nullptr && route->rated)) [[unlikely]] {
+    const RateVerdict verdict = TakeRequest(connection, route);
+    if (!verdict.allowed()) return RefuseRate(connection, head, verdict, input);
+  }
   // Without a route of its own a path that upgrades answers everything, OPTIONS apart, which asks
   // what it can.
   if (entry != nullptr && entry->upgrade != nullptr &&
@@ -102,6 +109,7 @@ Request HttpSession::NewRequest(Connection& connection, const RequestHead& head)
   request.head_ = &head;
   request.parameters_ = &service_->scratch().parameters;
   request.path_ = head.path;
+  request.client_ = service_->scratch().client;
   request.method_ = MethodOf(head.method);
   return request;
 }
@@ -120,6 +128,7 @@ Exchange& HttpSession::NewExchange(Connection& connection, const RequestHead* he
     exchange.http10 = head->version_minor == 0;
     exchange.method = head->method;
     exchange.target = head->target;
+    exchange.client = service_->scratch().client;
   }
   return exchange;
 }
@@ -164,9 +173,7 @@ size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& he
   const size_t behind = input.size() - head.head_bytes;
   // Content that nobody asked for is not read, and the connection is closed: going on when it
   // happens to be here already would let the outcome depend on where the bytes were cut.
-  const bool has_content =
-      head.body_framing == BodyFraming::kChunked ||
-      (head.body_framing == BodyFraming::kContentLength && head.content_length > 0);
+  const bool has_content = head.has_content();
   Complete(connection);
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
@@ -202,6 +209,8 @@ size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, Pat
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
   in_handler_ = true;
+  // What upgrades is one client's from now on; a refusal ends the connection.
+  if (scratch.client != nullptr) connection.SetPeer(*scratch.client);
   const std::optional<UpgradeRefusal> refusal = entry.upgrade->Upgrade(connection, head);
   if (!refusal) {
     gone_ = true;
@@ -244,6 +253,7 @@ void HttpSession::Expect(Connection& connection, Wait wait) {
 // The head, or the content, is complete.
 void HttpSession::Complete(Connection& connection) {
   needed_bytes_ = 0;
+  admitted_ = false;
   if (waiting_) {
     waiting_ = false;
     connection.ClearWait();

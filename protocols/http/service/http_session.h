@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "engine/connection/connection.h"
+#include "engine/limits/rate_buckets.h"
 #include "engine/protocol.h"
 #include "protocols/http/codec/request_head_parser.h"
 #include "protocols/http/service/exchange.h"
@@ -70,6 +71,13 @@ class HttpSession final : public Session {
     kHoldBarrier = 4,   // the next request must wait until all before it are answered
   };
 
+  // session_rates.cc
+  void FindClient(Connection& connection, const RequestHead& head);
+  const PeerAddress& Client(Connection& connection) const;
+  RateVerdict TakeRequest(Connection& connection, const http::Route* route);
+  size_t RefuseRate(Connection& connection, const RequestHead& head, const RateVerdict& verdict,
+                    std::string_view input);
+
   // Each returns the bytes taken; 0: more is needed, or the request must wait.
   size_t ReadRequest(Connection& connection, std::string_view input);
   size_t ReadContent(Connection& connection, const RequestHead& head, Route& route,
@@ -125,6 +133,7 @@ class HttpSession final : public Session {
   bool gone_ = false;          // closed or upgraded: nothing may be written any more
   bool bytes_behind_ = false;  // input stands behind the request that is being handled
   bool in_handler_ = false;    // the Service's scratch exchange is ours
+  bool admitted_ = false;      // the request whose content is awaited was counted by its rate
 };
 
 }  // namespace ringmaster::http

@@ -31,6 +31,7 @@ absl::Status Service::Add(std::string_view method, std::string_view pattern,
   if (!entry.ok()) return entry.status();
   std::unique_ptr<http::Route>& place =
       method == "*" ? (*entry)->any : (*entry)->by_method[static_cast<int>(id)];
+  route->rated = route->options.stream && route->options.stream->request_rate.limited();
   place = std::move(route);
   Router::UpdateAllow(**entry);
   return absl::OkStatus();

@@ -34,6 +34,8 @@ struct ServiceOptions {
   // The connection closes behind this many requests; 0 = never.
   uint32_t requests_per_connection_max = 0;
   uint32_t trailer_bytes_max = 8192;
+  // Whom Request::client, the access log and limits by address mean: the peer, or whom a field
+  // names, in requests of trusted_proxies.
   ClientAddressSource client_address = ClientAddressSource::kPeer;
   CidrSet trusted_proxies;
 };
@@ -107,6 +109,9 @@ class Service final : public Protocol {
     RequestHead head;
     PathParameters parameters;
     Exchange exchange;
+    PeerAddress client_address;
+    // Of the head; nullptr while client_address is kPeer: then it is the connection's peer.
+    const PeerAddress* client = nullptr;
     std::string path;    // decoded
     std::string fields;  // of the response
   };

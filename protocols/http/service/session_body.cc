@@ -171,6 +171,9 @@ void HttpSession::DispatchCollected(Connection& connection, BodyProgress& body) 
   RequestHead& head = service_->scratch().head;
   RequestHeadParser parser;
   CHECK(parser.Parse(body.head, service_->options().head, head) == HeadResult::kDone);
+  if (service_->options().client_address != ClientAddressSource::kPeer) {
+    FindClient(connection, head);
+  }
   PathEntry* entry = nullptr;
   Request request = NewRequest(connection, head);
   CHECK(FindEntry(head, entry, request.path_));

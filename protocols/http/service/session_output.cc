@@ -36,9 +36,11 @@ PendingExchange& HttpSession::Hold(Connection& connection, Exchange& exchange) {
   if (service_->access_log) {
     slot.method = exchange.method;
     slot.target = exchange.target;
+    if (exchange.client != nullptr) slot.client = *exchange.client;
   }
   slot.exchange.method = slot.method;
   slot.exchange.target = slot.target;
+  if (exchange.client != nullptr) slot.exchange.client = &slot.client;
   return slot;
 }
 
@@ -116,6 +118,7 @@ void HttpSession::OnAnswered(Connection& connection, Exchange& exchange) {
     record.body_bytes = exchange.body_bytes;
     record.duration = Duration(connection.worker().now() - exchange.started_at);
     record.peer = &connection.peer();
+    record.client = exchange.client != nullptr ? exchange.client : record.peer;
     service_->access_log(record);
   }
   // An exchange without a slot is finished by AfterHandler, which knows what stands behind it.

@@ -224,9 +224,13 @@ TEST_F(HttpSessionTest, EndsWhenThePeerEndsAndAnswersWhatCameBefore) {
 
 class LimitedSessionTest : public HttpSessionTest {
  protected:
-  LimitedSessionTest()
-      : HttpSessionTest(
-            {.head = {}, .pipelined_requests_max = 2, .requests_per_connection_max = 5}) {}
+  static ServiceOptions Options() {
+    ServiceOptions options;
+    options.pipelined_requests_max = 2;
+    options.requests_per_connection_max = 5;
+    return options;
+  }
+  LimitedSessionTest() : HttpSessionTest(Options()) {}
 };
 
 TEST_F(LimitedSessionTest, HoldsInputBackAboveThePipelineLimit) {

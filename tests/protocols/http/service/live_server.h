@@ -107,6 +107,10 @@ class LiveServer {
   ~LiveServer() { Stop(); }
 
   Service service;
+  // What the listener speaks: the service, or what a test wraps around it before Start.
+  Protocol* protocol = &service;
+
+  ServerDefinition& definition() { return server_; }
 
   void Start() {
     listening_fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -116,7 +120,7 @@ class LiveServer {
     CHECK(bind(listening_fd_, reinterpret_cast<sockaddr*>(&address_), size) == 0);
     CHECK(listen(listening_fd_, 64) == 0);
     CHECK(getsockname(listening_fd_, reinterpret_cast<sockaddr*>(&address_), &size) == 0);
-    CHECK(server_.Listen("127.0.0.1:0", service, stream_).ok());
+    CHECK(server_.Listen("127.0.0.1:0", *protocol, stream_).ok());
     thread_ = std::thread([this] {
       RingOptions ring_options;
       absl::StatusOr<std::unique_ptr<KernelRing>> ring = KernelRing::Create(ring_options);
