@@ -69,14 +69,19 @@ void CloseHandshake::Fail(Connection& connection, CloseCode code) {
   connection.CloseAfterFlush(CauseOf(code), Linger::kYes);
 }
 
+void CloseHandshake::Refuse(Connection& connection, std::string_view reason, CloseReason cause) {
+  SendGoodbye(connection, CloseCode::kPolicyViolation, reason);
+  connection.CloseAfterFlush(cause, Linger::kYes);
+}
+
 void CloseHandshake::OnInputEnd(Connection& connection) {
   const bool awaiting = state_ == State::kAwaitingPeer;
   state_ = State::kDone;
   connection.CloseAfterFlush(awaiting ? cause_ : CloseReason::kPeerClosed);
 }
 
-void CloseHandshake::SendGoodbye(Connection& connection, CloseCode code) {
-  if (state_ == State::kOpen) SendCloseFrame(connection, static_cast<uint16_t>(code), {});
+void CloseHandshake::SendGoodbye(Connection& connection, CloseCode code, std::string_view reason) {
+  if (state_ == State::kOpen) SendCloseFrame(connection, static_cast<uint16_t>(code), reason);
   state_ = State::kDone;
 }
 

@@ -11,6 +11,16 @@
 #include "protocols/websocket/service/websocket_counters.h"
 
 namespace ringmaster::websocket {
+namespace {
+
+// What counts against the rate of messages: control frames make work too, and a flood of pings is
+// answered with as many pongs.
+bool IsMessage(FrameEvent::Kind kind) {
+  return kind == FrameEvent::Kind::kMessage || kind == FrameEvent::Kind::kPing ||
+         kind == FrameEvent::Kind::kPong;
+}
+
+}  // namespace
 
 const http::RequestHead& SocketSession::request() const {
   CHECK(route_.opening_ != nullptr);
@@ -46,6 +56,10 @@ size_t SocketSession::OnInput(Connection& connection, std::span<char> input) {
   while (true) {
     const FrameEvent event = parser_.Next(input, limits);
     if (event.kind == FrameEvent::Kind::kNeedMore) break;
+    if (IsMessage(event.kind) && close_.open() && !connection.TakeMessage()) [[unlikely]] {
+      close_.Refuse(connection, "message rate", CloseReason::kMessageRate);
+      break;
+    }
     OnEvent(event);
     between_messages |= !parser_.incomplete();
     // A handler may have closed, paused, or filled the output queue: the rest stays for later.
