@@ -8,6 +8,7 @@
 #include "engine/worker/worker.h"
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/response.h"
+#include "protocols/proxy/service/proxy_protocol.h"
 #include "tools/ringmaster/demo/page.h"
 
 namespace ringmaster {
@@ -60,7 +61,7 @@ void StockServer::AddListener(const config::ListenerConfig& listener) {
   }
   ListenerDefinition definition = listener.definition;
   definition.protocol = service.get();
-  definition_.Listen(std::move(definition));
+  proxy::Listen(definition_, std::move(definition));
   services_.push_back(std::move(service));
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "protocols/proxy/service/proxy_protocol.h"
+
 namespace ringmaster {
 
 void Server::AddWebSocket(std::string_view path, std::unique_ptr<websocket::RouteBase> route) {
@@ -47,6 +49,11 @@ void Server::Static(std::string_view prefix, const std::string& directory,
 
 void Server::Listen(std::string_view address, const StreamOptions& stream) {
   RecordError(ServerDefinition::Listen(address, http_, stream));
+}
+
+void Server::Listen(ListenerDefinition listener) {
+  if (listener.protocol == nullptr) listener.protocol = &http_;
+  proxy::Listen(*this, std::move(listener));
 }
 
 void Server::Listen(std::string_view address, Protocol& protocol, const StreamOptions& stream) {

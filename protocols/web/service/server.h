@@ -60,6 +60,9 @@ class Server : public ServerDefinition {
 
   // All routes on `address` ("0.0.0.0:8080", "[::1]:8080", "unix:/run/app.sock").
   void Listen(std::string_view address, const StreamOptions& stream = {});
+  // With bounds of its own: limits, allow and deny lists, proxies. Without a protocol in it: all
+  // routes.
+  void Listen(ListenerDefinition listener);
   // Another protocol on a port of its own.
   void Listen(std::string_view address, Protocol& protocol, const StreamOptions& stream = {});
 
