@@ -83,6 +83,11 @@ class Protocol {
   // A connection was accepted (or an outbound one is being made). Called before any byte is
   // received.
   virtual std::unique_ptr<Session> NewSession(Connection& connection) = 0;
+
+  // What a connection hears that the door refuses because of a limit, before it is closed. No
+  // session is made for it. A few hundred bytes at most, so that they always fit a new socket's
+  // send buffer; they live as long as the protocol. Empty: it is closed without a word.
+  virtual std::string_view RefusalGoodbye() const { return {}; }
 };
 
 }  // namespace ringmaster

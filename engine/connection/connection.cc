@@ -1,7 +1,5 @@
 #include "engine/connection/connection.h"
 
-#include <sys/socket.h>
-
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
@@ -21,13 +19,7 @@ UserData Connection::Tag(uint8_t operation) const {
 }
 
 const PeerAddress& Connection::peer() const {
-  if (peer_.family == AF_UNSPEC && fd_ >= 0) {
-    sockaddr_storage storage = {};
-    socklen_t size = sizeof(storage);
-    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) == 0) {
-      peer_ = PeerAddress::Of(storage);
-    }
-  }
+  if (peer_.family == AF_UNSPEC && fd_ >= 0) peer_ = ring().PeerOf(fd_);
   return peer_;
 }
 

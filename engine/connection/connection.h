@@ -10,6 +10,7 @@
 #include "engine/connection/address.h"
 #include "engine/connection/close_reason.h"
 #include "engine/connection/stream_options.h"
+#include "engine/limits/address_handle.h"
 #include "engine/protocol.h"
 
 namespace ringmaster {
@@ -57,10 +58,13 @@ class Connection {
 
   // Unique in the server's life: worker index in the top 16 bits, then a sequence. Never reused.
   uint64_t id() const { return id_; }
-  // Looked up at the first call (getpeername(2)); or whom SetPeer named.
+  // Looked up at the first call (getpeername(2)), unless the door has done so already; or whom
+  // SetPeer named.
   const PeerAddress& peer() const;
   // A proxy that is trusted has said for whom it speaks: `peer` takes the place of the socket's.
   void SetPeer(const PeerAddress& peer) { peer_ = peer; }
+  // Where worker().addresses() counts it; kNoAddressHandle where it does not.
+  AddressHandle address_handle() const { return address_handle_; }
   Worker& worker() const { return *worker_; }
   const StreamOptions& options() const { return *options_; }
   TimePoint opened_at() const { return opened_at_; }
@@ -250,6 +254,7 @@ class Connection {
   int fd_ = -1;
   uint32_t slot_ = 0;
   uint32_t generation_ = 0;
+  AddressHandle address_handle_ = kNoAddressHandle;
   // Operations in the kernel that name this slot. The slot is freed at 0, never before.
   uint16_t in_flight_ = 0;
   uint16_t deferred_stop_ : 1 = 0;  // OnStop waits for the first input
@@ -280,6 +285,7 @@ class Connection {
   bool output_paused_ = false;   // above the high watermark, not yet below the low one
   bool outbound_ = false;
   bool idle_probe_ = false;
+  uint16_t listener_index_ = 0;  // it came in through; not of an outbound one
   mutable PeerAddress peer_;
 };
 

@@ -30,7 +30,9 @@ absl::StatusOr<uint64_t> Worker::Connect(const Address& address, Protocol& proto
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
-  Connection& connection = NewConnection(fd, protocol, options);
+  Arrival arrival;  // not through the door
+  arrival.fd = fd;
+  Connection& connection = NewConnection(arrival, protocol, options);
   connection.outbound_ = true;
   if (connection.state_ != Connection::State::kOpen) return connection.id_;  // NewSession threw
   connection.state_ = Connection::State::kConnecting;

@@ -200,7 +200,6 @@ void AddressTable::Leave(AddressHandle handle) {
   book_.Begin(worker_, handle);
   const uint64_t before = states_[handle].fetch_sub(1);
   DCHECK(CountIn(before) > 0 && !IsTentative(before));
-  static_cast<void>(before);
   book_.End(worker_, handle, -1);
 }
 
@@ -241,6 +240,12 @@ bool AddressTable::TakeBack(uint32_t worker) {
 uint32_t AddressTable::CountForTest(const PeerAddress& peer) const {
   const AddressHandle found = Find(KeyOf(peer));
   return found == kNoAddressHandle ? 0 : CountIn(states_[found].load());
+}
+
+uint64_t AddressTable::TotalForTest() const {
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < limits_.table_entries; ++i) total += CountIn(states_[i].load());
+  return total;
 }
 
 }  // namespace ringmaster

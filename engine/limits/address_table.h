@@ -6,18 +6,13 @@
 
 #include "engine/base/time.h"
 #include "engine/connection/address.h"
+#include "engine/limits/address_handle.h"
 #include "engine/limits/address_limits.h"
 #include "engine/limits/contribution_book.h"
 #include "engine/limits/gcra.h"
 #include "engine/stats/counters.h"
 
 namespace ringmaster {
-
-// Where an address stands in the table: what a connection keeps (32 bits) from Admit to Leave.
-using AddressHandle = uint32_t;
-// Of a connection that is not counted by address: limits are off, it is exempt, comes through a
-// unix socket, or found no room. Every function below takes it and then limits nothing.
-inline constexpr AddressHandle kNoAddressHandle = UINT32_MAX;
 
 // What one client address uses over all workers: open connections, and its rates of new
 // connections, requests and messages. A hash table of fixed size in shared memory that all workers
@@ -105,8 +100,9 @@ class AddressTable {
   // ContributionBook::TakeBack.
   bool TakeBack(uint32_t worker);
 
-  // Connections counted for an address now.
+  // Connections counted for an address now, and for all of them.
   uint32_t CountForTest(const PeerAddress& peer) const;
+  uint64_t TotalForTest() const;
   // The bucket of an address: two of one bucket compete for its places.
   uint32_t BucketForTest(const PeerAddress& peer) const { return KeyOf(peer).bucket; }
 

@@ -32,7 +32,7 @@ void Listener::BackOff(int32_t result) {
   worker_.AddTimer(kAcceptBackOff, Duration::zero(), [this] {
     if (state_ != State::kBackingOff) return;
     state_ = State::kClosed;
-    OnRoom();
+    LetIn();
   });
 }
 

@@ -109,6 +109,11 @@ absl::Status Master::StartWorkers() {
   (*block)->header().master_pid.store(::getpid());
   (*block)->header().started_at.store(MonotonicNow());
   SharedStatus::Set(std::move(*block));
+  if (SharedLimits::NeededBy(server_)) {
+    absl::StatusOr<std::unique_ptr<SharedLimits>> limits = SharedLimits::Create(server_, count);
+    if (!limits.ok()) return limits.status();
+    limits_ = *std::move(limits);
+  }
   log::Get().debug("{} workers, {} descriptors, {} connections per worker at most", count,
                    descriptor_limit_, *connections_max);
 
@@ -117,12 +122,13 @@ absl::Status Master::StartWorkers() {
     WorkerInheritance role;
     role.index = i;
     role.shared_fd = SharedStatus::Get()->fd();
+    role.limits_fd = limits_ == nullptr ? -1 : limits_->fd();
     role.configuration_fd = configuration_.get();
     role.cpu = options.pin_workers && !cpus.empty() ? cpus[i % cpus.size()] : -1;
     role.connections_max = *connections_max;
     role.listening_fds = listening_->ForWorker(i);
     slots_.emplace_back(std::move(role), SharedStatus::Get()->slot(i),
-                        fmt::format("{}: worker {}", options.name, i));
+                        fmt::format("{}: worker {}", options.name, i), limits_.get());
     absl::Status status = slots_.back().Start(program_, MonotonicNow());
     if (!status.ok()) return status;
   }

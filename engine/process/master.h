@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/limits/shared_limits.h"
 #include "engine/process/control_server.h"
 #include "engine/process/daemonize.h"
 #include "engine/process/listening_sockets.h"
@@ -72,6 +73,7 @@ class Master {
   UniqueFd configuration_;
   std::unique_ptr<ListeningSockets> listening_;
   std::vector<std::string> addresses_;
+  std::unique_ptr<SharedLimits> limits_;
   std::vector<WorkerSlot> slots_;
   uint64_t descriptor_limit_ = 0;
 

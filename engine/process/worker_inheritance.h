@@ -24,6 +24,7 @@ struct WorkerInheritance {
   uint32_t index = 0;
   int control_fd = -1;
   int shared_fd = -1;
+  int limits_fd = -1;         // -1 = no limit that workers share
   int configuration_fd = -1;  // -1 = the program has no configuration file
   int cpu = -1;
   uint32_t connections_max = 0;

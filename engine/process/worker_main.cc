@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/limits/shared_limits.h"
 #include "engine/stats/shared_status.h"
 #include "engine/worker/worker_environment.h"
 
@@ -40,6 +41,13 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
                     "before Main must come out the same in both",
                     server.listeners().size(), role.listening_fds.size()));
   }
+  std::unique_ptr<SharedLimits> limits;
+  if (role.limits_fd >= 0) {
+    absl::StatusOr<std::unique_ptr<SharedLimits>> mapped =
+        SharedLimits::Map(UniqueFd(role.limits_fd), server);
+    if (!mapped.ok()) return Fail(role.index, std::string(mapped.status().message()));
+    limits = *std::move(mapped);
+  }
   if (role.connections_max > 0) server.options.worker_connections_max = role.connections_max;
 
   WorkerEnvironment environment;
@@ -47,6 +55,7 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   environment.control_fd = role.control_fd;
   environment.listening_fds = role.listening_fds;
   environment.counters = &SharedStatus::Get()->slot(role.index).counters;
+  environment.limits = limits.get();
   environment.cpu = role.cpu;
   return RunWorker(server, environment);
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/limits/shared_limits.h"
 
 namespace ringmaster {
 namespace {
@@ -18,8 +19,9 @@ double Seconds(Duration duration) { return std::chrono::duration<double>(duratio
 
 }  // namespace
 
-WorkerSlot::WorkerSlot(WorkerInheritance role, SharedSlot& shared, std::string title)
-    : role_(std::move(role)), shared_(shared), title_(std::move(title)) {
+WorkerSlot::WorkerSlot(WorkerInheritance role, SharedSlot& shared, std::string title,
+                       SharedLimits* limits)
+    : role_(std::move(role)), shared_(shared), limits_(limits), title_(std::move(title)) {
   shared_.cpu.store(role_.cpu);
 }
 
@@ -68,6 +70,10 @@ void WorkerSlot::OnExit(int wait_status, TimePoint now, bool stopping) {
   shared_.last_wait_status.store(wait_status);
   // Its connections died with it. Nobody else writes here now.
   shared_.counters.connections_open.Set(0);
+  if (limits_ != nullptr && !limits_->TakeBack(index())) {
+    log::Get().warn("a limit may count one connection of worker {} until another worker ends",
+                    index());
+  }
   deadline_ = kNever;
   if (stopping) {
     SetState(SlotState::kStopped);

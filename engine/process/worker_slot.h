@@ -14,6 +14,8 @@
 
 namespace ringmaster {
 
+class SharedLimits;
+
 // One place for a worker: the process that works there now, or the wait for the next one.
 //
 //     kEmpty -> kStarting -> kReady -> kStopping -> kStopped
@@ -23,8 +25,10 @@ class WorkerSlot {
   // A worker that is not ready by then hangs: it is killed and counts as dead.
   static constexpr Duration kReadyTimeout = std::chrono::seconds(60);
 
-  // `role` without its control descriptor; `shared` outlives the slot.
-  WorkerSlot(WorkerInheritance role, SharedSlot& shared, std::string title);
+  // `role` without its control descriptor; `shared` and `limits` outlive the slot. `limits`: what
+  // the worker shares with others and a death must give back; may be nullptr.
+  WorkerSlot(WorkerInheritance role, SharedSlot& shared, std::string title,
+             SharedLimits* limits = nullptr);
 
   absl::Status Start(const WorkerProgram& program, TimePoint now);
   // Reads what the worker says. True when it has just become ready.
@@ -51,6 +55,7 @@ class WorkerSlot {
 
   WorkerInheritance role_;
   SharedSlot& shared_;
+  SharedLimits* const limits_;
   const std::string title_;
   WorkerRestartBackoff backoff_;
   pid_t pid_ = -1;

@@ -270,6 +270,18 @@ void KernelRing::SubmitClose(int fd, UserData user_data) {
 
 void KernelRing::Shutdown(int fd, int how) { shutdown(fd, how); }
 
+PeerAddress KernelRing::PeerOf(int fd) {
+  sockaddr_storage storage = {};
+  socklen_t size = sizeof(storage);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return PeerAddress::Of(storage);
+}
+
+bool KernelRing::SendNow(int fd, std::string_view bytes) {
+  const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(bytes.size());
+}
+
 std::span<char> KernelRing::BufferOf(const Completion& completion) {
   DCHECK(completion.has_buffer() && completion.buffer_id() < buffer_count_);
   --buffers_at_home_;

@@ -47,6 +47,8 @@ class KernelRing final : public Ring {
   void SubmitCancelFd(int fd, UserData user_data) override;
   void SubmitClose(int fd, UserData user_data) override;
   void Shutdown(int fd, int how) override;
+  PeerAddress PeerOf(int fd) override;
+  bool SendNow(int fd, std::string_view bytes) override;
   std::span<char> BufferOf(const Completion& completion) override;
   void ReturnBuffer(uint16_t buffer_id) override;
   uint32_t BuffersAtHome() const override { return buffers_at_home_; }

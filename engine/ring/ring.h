@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "engine/base/time.h"
+#include "engine/connection/address.h"
 
 // The narrow interface between the engine and the kernel. KernelRing (kernel_ring.h) stands behind
 // it in a worker; SimulatedRing (tests/engine/simulation/simulated_ring.h) stands behind it in
@@ -130,6 +132,10 @@ class Ring {
 
   // shutdown(2) with SHUT_WR or SHUT_RDWR. Errors are ignored: the peer may be gone.
   virtual void Shutdown(int fd, int how) = 0;
+  // getpeername(2); unspecified when the peer is gone.
+  virtual PeerAddress PeerOf(int fd) = 0;
+  // One send(2) that does not wait. False when it did not take all of `bytes`.
+  virtual bool SendNow(int fd, std::string_view bytes) = 0;
 
   // -- Provided buffers
   // ------------------------------------------------------------------------------

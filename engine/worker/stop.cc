@@ -4,6 +4,7 @@
 #include "engine/base/log.h"
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
+#include "engine/listener/farewell.h"
 #include "engine/process/control_message.h"
 #include "engine/worker/worker.h"
 
@@ -51,6 +52,7 @@ void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
   for (const auto& listener : listeners_) listener->Stop();
+  farewell_->Hurry();
   TellStop(/*also_fresh=*/false);
   AddTimer(kFreshConnectionGrace, Duration::zero(), [this] { TellStop(/*also_fresh=*/true); });
   if (server_.options.stop_timeout.count() > 0) {
@@ -97,7 +99,9 @@ void Worker::StopNow() {
 }
 
 bool Worker::Stopped() const {
-  if (!stopping_ || slab_.used_count() > 0 || closes_in_flight_ > 0) return false;
+  if (!stopping_ || slab_.used_count() > 0 || closes_in_flight_ > 0 || !farewell_->idle()) {
+    return false;
+  }
   for (const auto& listener : listeners_) {
     if (!listener->stopped()) return false;
   }

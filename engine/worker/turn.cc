@@ -8,6 +8,8 @@
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
+#include "engine/listener/door.h"
+#include "engine/listener/farewell.h"
 #include "engine/worker/posted.h"
 #include "engine/worker/worker.h"
 
@@ -72,6 +74,9 @@ void Worker::Dispatch(const Completion& completion) {
       break;
     case kOperationAcceptCancel:
       listeners_[completion.user_data.slot()]->OnCancelDone();
+      break;
+    case kOperationDiscard:
+      farewell_->OnDiscard(completion.user_data.slot(), completion.result);
       break;
     case kOperationClose:
       CHECK(completion.result != -EBADF);
@@ -184,9 +189,8 @@ void Worker::ReleaseClosed() {
 void Worker::Release(Connection& connection) {
   DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
   connection.ReleaseQueue();
-  ++closes_in_flight_;
-  ring_->SubmitClose(connection.fd_,
-                     UserData(kOperationClose, 0, static_cast<uint32_t>(connection.fd_)));
+  if (!connection.outbound_) door_->Leave(connection.listener_index_, connection.address_handle_);
+  CloseDescriptor(connection.fd_);
   table_.Erase(connection.id_);
   slab_.Free(connection.slot_);
   counters().connections_open.Subtract();

@@ -10,6 +10,9 @@
 #include "engine/base/log.h"
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
+#include "engine/limits/shared_limits.h"
+#include "engine/listener/door.h"
+#include "engine/listener/farewell.h"
 #include "engine/worker/posted.h"
 
 namespace ringmaster {
@@ -38,6 +41,16 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
       posted_(std::make_unique<Posted>()) {
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
   CHECK(wake_fd_ >= 0);
+  SharedLimits* limits = environment_.limits;
+  if (limits == nullptr && SharedLimits::NeededBy(server_)) {
+    absl::StatusOr<std::unique_ptr<SharedLimits>> own = SharedLimits::Create(server_, index() + 1);
+    CHECK(own.ok());
+    own_limits_ = *std::move(own);
+    limits = own_limits_.get();
+  }
+  door_ = std::make_unique<Door>(*this, server_, limits);
+  addresses_ = door_->addresses();
+  farewell_ = std::make_unique<Farewell>(*this);
   const auto& definitions = server_.listeners();
   for (size_t i = 0; i < environment_.listening_fds.size(); ++i) {
     listeners_.push_back(std::make_unique<Listener>(
@@ -63,14 +76,18 @@ Connection* Worker::Find(uint64_t connection_id) {
   return place == nullptr ? nullptr : slab_.Get(place->slot, place->generation);
 }
 
-Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOptions& options) {
+Connection& Worker::NewConnection(const Arrival& arrival, Protocol& protocol,
+                                  const StreamOptions& options) {
   const auto [slot, generation, connection] = slab_.Allocate();
   connection->worker_ = this;
   connection->options_ = &options;
   connection->id_ = uint64_t{index()} << 48 | next_connection_sequence_++;
   connection->opened_at_ = now_;
   connection->last_activity_ = now_;
-  connection->fd_ = fd;
+  connection->fd_ = arrival.fd;
+  connection->listener_index_ = arrival.listener;
+  connection->address_handle_ = arrival.address;
+  connection->peer_ = arrival.peer;
   connection->slot_ = slot;
   connection->generation_ = generation;
   connection->state_ = Connection::State::kOpen;
@@ -93,10 +110,23 @@ Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOption
   return *connection;
 }
 
-void Worker::AddAccepted(Listener& listener, int fd) {
+Refusal Worker::ReaddressConnection(Connection& connection, const PeerAddress& client) {
+  DCHECK(!connection.outbound_);
+  const Refusal refusal =
+      door_->Readdress(connection.listener_index_, connection.address_handle_, client);
+  if (refusal == Refusal::kNone) connection.peer_ = client;
+  return refusal;
+}
+
+void Worker::CloseDescriptor(int fd) {
+  ++closes_in_flight_;
+  ring_->SubmitClose(fd, UserData(kOperationClose, 0, static_cast<uint32_t>(fd)));
+}
+
+void Worker::AddAccepted(Listener& listener, const Arrival& arrival) {
   const ListenerDefinition& definition = listener.definition();
   counters().connections_accepted.Add();
-  Connection& connection = NewConnection(fd, *definition.protocol, definition.stream);
+  Connection& connection = NewConnection(arrival, *definition.protocol, definition.stream);
   if (!connection.open()) return;
   connection.SetWait(Wait::kHandshake);
   if (stopping_) connection.deferred_stop_ = true;

@@ -11,6 +11,7 @@
 #include "engine/connection/connection.h"
 #include "engine/connection/connection_table.h"
 #include "engine/connection/send_queue.h"
+#include "engine/listener/arrival.h"
 #include "engine/listener/listener.h"
 #include "engine/memory/slab.h"
 #include "engine/ring/ring.h"
@@ -19,6 +20,11 @@
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
+
+class AddressTable;
+class Door;
+class Farewell;
+class SharedLimits;
 
 // The provided buffer whose bytes are being delivered to a session.
 struct ReceivedBuffer {
@@ -63,6 +69,14 @@ class Worker {
   TimerId AddTimer(Duration delay, Duration period, absl::AnyInvocable<void()> callback);
   bool CancelTimer(TimerId id);
 
+  // Requests and messages by address (address_table.h); nullptr when no limit of addresses is set.
+  AddressTable* addresses() { return addresses_; }
+  // The connection came in through a listener and turns out to come from `client` (a proxy said
+  // so): it is counted for that address from now on, and peer() says it. Anything but kNone: a
+  // limit or a list of that address refuses it; it was counted and logged, nothing has changed, and
+  // the caller closes with CloseReason::kRefused.
+  Refusal ReaddressConnection(Connection& connection, const PeerAddress& client);
+
   // Runs `task` on the worker's thread in its next turn. Any thread; wakes the loop.
   void Post(absl::AnyInvocable<void()> task);
 
@@ -82,7 +96,11 @@ class Worker {
 
   // -- For Connection and Listener only
   // --------------------------------------------------------------
-  void AddAccepted(Listener& listener, int fd);
+  // The door has let it in: its place is taken, its address counted.
+  void AddAccepted(Listener& listener, const Arrival& arrival);
+  Door& door() { return *door_; }
+  Farewell& farewell() { return *farewell_; }
+  void CloseDescriptor(int fd);
   bool AtConnectionLimit() const { return slab_.used_count() >= connections_max_; }
   void ScheduleFlush(Connection& connection);
   void ScheduleOffer(Connection& connection);
@@ -114,7 +132,8 @@ class Worker {
   void PublishFigures();
   void TrimMemoryAfterAFall();
   Ring::Wait NextWait();
-  Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
+  Connection& NewConnection(const Arrival& arrival, Protocol& protocol,
+                            const StreamOptions& options);
   friend class Connection;
 
   ServerDefinition& server_;
@@ -128,6 +147,11 @@ class Worker {
   ReceivedBuffer received_;
   Slab<Connection> slab_;
   ConnectionTable table_;
+  // Where the environment brings none: the limits of one worker alone.
+  std::unique_ptr<SharedLimits> own_limits_;
+  std::unique_ptr<Door> door_;
+  std::unique_ptr<Farewell> farewell_;
+  AddressTable* addresses_ = nullptr;  // the door's
   std::vector<std::unique_ptr<Listener>> listeners_;
   TimerQueue timers_;
 

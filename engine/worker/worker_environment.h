@@ -7,12 +7,15 @@
 
 namespace ringmaster {
 
+class SharedLimits;
+
 // What the master gives a worker process.
 struct WorkerEnvironment {
   uint32_t index = 0;
   int control_fd = -1;                 // see process/control_message.h
   std::vector<int> listening_fds;      // one per ServerDefinition::listeners(), same order
   WorkerCounters* counters = nullptr;  // in shared memory
+  SharedLimits* limits = nullptr;      // of all workers; nullptr: the worker makes its own
   int cpu = -1;                        // pin to this CPU; -1 = not pinned
 };
 

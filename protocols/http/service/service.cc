@@ -20,6 +20,17 @@ std::unique_ptr<Session> Service::NewSession(Connection& connection) {
   return std::make_unique<HttpSession>(*this, connection);
 }
 
+std::string_view Service::RefusalGoodbye() const {
+  // RFC 9110 section 15.6.4; no Date: it may be left out of a 5xx (section 6.6.1).
+  return "HTTP/1.1 503 Service Unavailable\r\n"
+         "Content-Type: text/plain; charset=utf-8\r\n"
+         "Content-Length: 31\r\n"
+         "Retry-After: 1\r\n"
+         "Connection: close\r\n"
+         "\r\n"
+         "Too many connections, go slow.\n";
+}
+
 absl::Status Service::Add(std::string_view method, std::string_view pattern,
                           std::unique_ptr<http::Route> route) {
   const Method id = MethodOf(method);

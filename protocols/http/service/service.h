@@ -89,6 +89,8 @@ class Service final : public Protocol {
 
   std::string_view name() const override { return "http"; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  // A whole 503 with Retry-After.
+  std::string_view RefusalGoodbye() const override;
 
   // -- For sessions
   // ----------------------------------------------------------------------------------

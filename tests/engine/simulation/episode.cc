@@ -51,6 +51,19 @@ SimulatedEngine::Options Episode::DrawOptions() {
   options.ring.buffer_bytes = static_cast<uint32_t>(random.Between(8, 128) * 8);
   if (random.Chance(0.2)) options.ring.descriptors_max = random.Between(5, 30);
   if (random.Chance(0.2)) options.connections_max = static_cast<uint32_t>(random.Between(3, 30));
+  if (random.Chance(0.15)) {
+    options.server_connections_max = static_cast<uint32_t>(random.Between(3, 30));
+  }
+  if (random.Chance(0.15)) {
+    options.listener_connections_max = static_cast<uint32_t>(random.Between(3, 30));
+  }
+  if (random.Chance(0.3)) options.at_limit = AtLimit::kRefuse;
+  options.address.ipv4_prefix_bits = 16;  // the group, see EchoProtocol::AddressOf
+  options.address.table_entries = 1024;
+  if (random.Chance(0.15)) {
+    options.address.connections_max = static_cast<uint32_t>(random.Between(1, 10));
+  }
+  if (random.Chance(0.1)) options.address.accept_rate = {.per_second = 50, .burst = 5};
   options.stop_timeout = std::chrono::seconds(2);
   Timeouts& timeouts = options.stream.timeouts;
   timeouts.connect = std::chrono::milliseconds(50);
@@ -87,7 +100,10 @@ void Episode::Connect() {
   // What waits for a slow reader is not idle, so the read deadline comes late.
   record->was_held_back = plan.kind == PeerPlan::Kind::kSlow;
   // The accept may complete within ConnectPeer, but its completion is read later.
-  std::shared_ptr<SimulatedStream> stream = engine_.ConnectPeer(plan.room);
+  const auto group = static_cast<uint8_t>(world_.random.Below(4));
+  // Before it connects: the accept takes it in at once.
+  const PeerAddress address = EchoProtocol::AddressOf(protocol_.records().size(), group);
+  std::shared_ptr<SimulatedStream> stream = engine_.ConnectPeer(plan.room, address);
   if (stream == nullptr) {
     if (!stop_posted_) world_.Fail("the backlog is full");
     return OnPeerDone();
@@ -145,6 +161,11 @@ void Episode::Run(Tally& tally) {
   for (size_t i = 0; i < peers_.size(); ++i) {
     CheckConnection(*peers_[i], *protocol_.records()[i]);
     tally.complete += peers_[i]->saw_all_answers();
+    tally.refusals_seen += peers_[i]->saw_refusal();
+  }
+  if (never_served_ > RefusedCount()) {
+    world_.Fail(
+        fmt::format("{} peers were never accepted, {} refused", never_served_, RefusedCount()));
   }
   outbound_.Check(stops_midway_);
   CheckCounters();
@@ -159,6 +180,7 @@ void Episode::Run(Tally& tally) {
   }
   tally.accept_paused += counters.accept_paused_descriptors.Get();
   tally.accept_held += counters.accept_held_limit.Get();
+  tally.refused += RefusedCount();
   tally.receive_starved += counters.receive_starved.Get();
   tally.receive_paused += counters.receive_paused.Get();
   tally.send_stuck += counters.send_stuck.Get();
@@ -174,9 +196,10 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
   if (!record.opened) {
     // Who leaves by itself may be gone before the door opens.
     const bool patient = peer.plan().leaves_after == Duration::max();
-    if (!stops_midway_ && patient) fail("was never accepted");
+    if (!stops_midway_ && patient) ++never_served_;
     return;
   }
+  if (peer.saw_refusal()) fail("was refused and served");
   if (record.sessions_alive != 0) fail("a session was never destroyed");
   if (record.new_session_throws) return;
   if (record.closed_count != 1) fail("OnClosed was not called exactly once");
@@ -199,6 +222,13 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
     if (!peer.saw_end()) fail("the connection was reset, not closed");
     if (!plan.server_closes && record.unconsumed_at_end != 0) fail("whole requests were left over");
   }
+}
+
+uint64_t Episode::RefusedCount() const {
+  const WorkerCounters& counters = engine_.counters();
+  return counters.refused_worker_max.Get() + counters.refused_listener_max.Get() +
+         counters.refused_server_max.Get() + counters.refused_address_max.Get() +
+         counters.refused_address_rate.Get();
 }
 
 void Episode::CheckCounters() {

@@ -23,6 +23,8 @@ struct Tally {
   uint64_t by_reason[kCloseReasonCount] = {};
   uint64_t accept_paused = 0;
   uint64_t accept_held = 0;
+  uint64_t refused = 0;
+  uint64_t refusals_seen = 0;
   uint64_t receive_starved = 0;
   uint64_t receive_paused = 0;
   uint64_t send_stuck = 0;
@@ -45,6 +47,7 @@ class Episode {
   void CheckTurn();
   void CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& record);
   void CheckCounters();
+  uint64_t RefusedCount() const;
 
   World world_;
   EchoProtocol protocol_;
@@ -57,6 +60,8 @@ class Episode {
   uint32_t peers_to_come_;
   uint32_t peers_busy_ = 0;
   uint64_t turns_ = 0;
+  // Peers that are patient and never got a session: refused, or the door broke its promise.
+  uint64_t never_served_ = 0;
   bool stops_midway_ = false;
   bool stop_posted_ = false;
 };

@@ -43,6 +43,10 @@ void SimulatedRing::Start(Operation& operation) {
       if (operation.stuck) descriptor->stream->send_operation_ = &operation;
       return ProgressSend(operation);
     case Operation::Kind::kRead:
+      if (descriptor != nullptr && descriptor->stream) {
+        descriptor->stream->receive_operation_ = &operation;
+        return ProgressReceive(operation);
+      }
       if (!TryRealRead(operation)) real_reads_.push_back(&operation);
       return;
     case Operation::Kind::kConnect:
@@ -98,6 +102,11 @@ void SimulatedRing::ProgressAccept(Listener& listener) {
 
 void SimulatedRing::ProgressReceive(Operation& operation) {
   SimulatedStream& stream = *FindDescriptor(operation.fd)->stream;
+  if (operation.kind == Operation::Kind::kRead) {
+    const int result = stream.Receive({static_cast<char*>(operation.buffer), operation.bytes});
+    if (result != -EAGAIN) Finish(operation, result);
+    return;
+  }
   Descriptor& descriptor = *FindDescriptor(operation.fd);
   // An armed receive asks for a buffer at once, also when the socket is empty (row 21).
   while (!operation.over) {

@@ -157,6 +157,26 @@ void SimulatedRing::SubmitClose(int fd, UserData user_data) {
   Prepare(Operation::Kind::kClose, user_data, fd);
 }
 
+PeerAddress SimulatedRing::PeerOf(int fd) {
+  const Descriptor* descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr || descriptor->closing) {
+    if (fd < kFirstDescriptor) return {};
+    world_.Fail(fmt::format("getpeername of descriptor {}, which is closed", fd));
+  }
+  return descriptor->stream ? descriptor->stream->peer_address() : PeerAddress();
+}
+
+bool SimulatedRing::SendNow(int fd, std::string_view bytes) {
+  Descriptor* descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr || descriptor->closing || !descriptor->stream) {
+    world_.Fail(fmt::format("send on descriptor {}, which is no open connection", fd));
+  }
+  if (descriptor->send_count > 0) {
+    world_.Fail(fmt::format("a second send in flight on descriptor {}", fd));
+  }
+  return descriptor->stream->Send(bytes) == static_cast<int>(bytes.size());
+}
+
 void SimulatedRing::Shutdown(int fd, int how) {
   Descriptor* descriptor = FindDescriptor(fd);
   if (descriptor == nullptr || descriptor->closing) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
+#include "engine/connection/address.h"
 #include "tests/engine/simulation/byte_queue.h"
 #include "tests/engine/simulation/world.h"
 
@@ -26,7 +27,8 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
     size_t to_peer_bytes = 64 * 1024;
   };
 
-  SimulatedStream(World& world, const Room& room) : world_(world), room_(room) {}
+  SimulatedStream(World& world, const Room& room, const PeerAddress& peer_address = {})
+      : world_(world), room_(room), peer_address_(peer_address) {}
 
   // -- The peer
   // --------------------------------------------------------------------------------------
@@ -60,6 +62,8 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   int Send(std::string_view bytes);
   void Shutdown(int how);
   void Close();
+  // Whom getpeername(2) names.
+  const PeerAddress& peer_address() const { return peer_address_; }
   bool closed() const { return closed_; }
   TimePoint closed_at() const { return closed_at_; }
 
@@ -72,6 +76,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
 
   World& world_;
   const Room room_;
+  const PeerAddress peer_address_;
   absl::AnyInvocable<void()> peer_hook_;
   bool peer_wake_scheduled_ = false;
 

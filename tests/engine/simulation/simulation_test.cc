@@ -37,10 +37,11 @@ void Print(const Tally& tally, double seconds) {
     fmt::print(" {} {}", CloseReasonName(static_cast<CloseReason>(i)), tally.by_reason[i]);
   }
   fmt::print(
-      "\naccept paused {}, held at the door {}, receives starved {}, receives paused {}, "
+      "\naccept paused {}, held at the door {}, refused {} (seen by {}), receives starved {}, "
+      "receives paused {}, "
       "stuck sends {}, deadlines re-armed {}\n",
-      tally.accept_paused, tally.accept_held, tally.receive_starved, tally.receive_paused,
-      tally.send_stuck, tally.deadline_rearmed);
+      tally.accept_paused, tally.accept_held, tally.refused, tally.refusals_seen,
+      tally.receive_starved, tally.receive_paused, tally.send_stuck, tally.deadline_rearmed);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -65,6 +66,8 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   }
   EXPECT_GT(tally.accept_paused, 0u);
   EXPECT_GT(tally.accept_held, 0u);
+  EXPECT_GT(tally.refused, 0u);
+  EXPECT_GT(tally.refusals_seen, tally.refused / 2);
   EXPECT_GT(tally.receive_starved, 0u);
   EXPECT_GT(tally.receive_paused, 0u);
   EXPECT_GT(tally.send_stuck, 0u);

@@ -183,18 +183,5 @@ TEST(SocketSession, CostsLittleBesidesItsContext) {
   EXPECT_EQ(sizeof(Peer<void>), sizeof(SocketSession));
 }
 
-TEST(RefusalLog, WritesTenLinesASecondAndCountsTheRest) {
-  RefusalLog refusals;
-  const TimePoint second = 1'000'000'000;
-  uint64_t left_out = 0;
-  int lines = 0;
-  for (int i = 0; i < 50; ++i) lines += refusals.Admit(second + i, left_out);
-  EXPECT_EQ(lines, 10);
-  EXPECT_TRUE(refusals.Admit(2 * second + 1, left_out));
-  EXPECT_EQ(left_out, 40u);
-  EXPECT_TRUE(refusals.Admit(2 * second + 2, left_out));
-  EXPECT_EQ(left_out, 0u);
-}
-
 }  // namespace
 }  // namespace ringmaster::websocket
