@@ -76,8 +76,8 @@ class Protocol {
   // Short name for status, logs and metrics: "http", "websocket", "line".
   virtual std::string_view name() const = 0;
 
-  // True: its sessions learn from the first bytes for whom a proxy speaks (Connection::SetPeer), as
-  // ListenerDefinition::proxy_protocol demands.
+  // True: its sessions learn from the first bytes for whom a proxy speaks
+  // (Worker::ReaddressConnection), as ListenerDefinition::proxy_protocol demands.
   virtual bool NamesPeer() const { return false; }
 
   // A connection was accepted (or an outbound one is being made). Called before any byte is

@@ -23,10 +23,9 @@ void ServerDefinition::Listen(ListenerDefinition listener) {
 absl::Status ServerDefinition::Validate() const {
   if (!error_.ok()) return error_;
   for (const auto& listener : listeners_) {
-    if (listener->proxy_protocol && !listener->protocol->NamesPeer()) {
+    if (listener->proxy_protocol != listener->protocol->NamesPeer()) {
       return absl::InvalidArgumentError(
-          "a listener with proxy_protocol needs a protocol that reads its header: "
-          "add it with proxy::Listen");
+          "proxy_protocol and what the listener speaks do not agree: add it with proxy::Listen");
     }
   }
   for (const auto& validator : validators) {

@@ -59,10 +59,8 @@ class Connection {
   // Unique in the server's life: worker index in the top 16 bits, then a sequence. Never reused.
   uint64_t id() const { return id_; }
   // Looked up at the first call (getpeername(2)), unless the door has done so already; or whom
-  // SetPeer named.
+  // a proxy named (Worker::ReaddressConnection).
   const PeerAddress& peer() const;
-  // A proxy that is trusted has said for whom it speaks: `peer` takes the place of the socket's.
-  void SetPeer(const PeerAddress& peer) { peer_ = peer; }
   // Where worker().addresses() counts it; kNoAddressHandle where it does not.
   AddressHandle address_handle() const { return address_handle_; }
   Worker& worker() const { return *worker_; }
@@ -147,13 +145,13 @@ class Connection {
   // False: no rate bounds the requests (messages) of this connection; nothing needs to be asked.
   bool request_rated() const { return request_rated_; }
   bool message_rated() const { return message_rated_; }
-  // One more request of `client`, which is peer() or for whom a trusted proxy made it. `rate` is
+  // One more request, of peer() or of `client`, for whom a trusted proxy made it. `rate` is
   // options().request_rate, or a route's own; its address names its bucket, so it must outlive the
   // connection.
-  RateVerdict TakeRequest(const RateLimit& rate, const PeerAddress& client);
+  RateVerdict TakeRequest(const RateLimit& rate, const PeerAddress* client = nullptr);
   // One more message. False: above options().message_rate or above what the address may send; the
   // connection is to be closed with CloseReason::kMessageRate.
-  bool TakeMessage() { return !message_rated_ || TakeMessageFromBucket(); }
+  bool TakeMessage() { return !message_rated_ || TakeMessageFromBuckets(); }
 
   // -- Protocol change
   // -------------------------------------------------------------------------------- Puts `session`
@@ -222,7 +220,7 @@ class Connection {
   // -- rates.cc
   void UpdateRated();
   RateBuckets& Buckets();
-  bool TakeMessageFromBucket();
+  bool TakeMessageFromBuckets();
 
   // -- outbound.cc
   void OnConnect(int32_t result);

@@ -28,12 +28,14 @@ class RateBuckets {
   // Refused this many bursts in a row, a peer is hammering.
   static constexpr uint64_t kHammeringBursts = 10;
 
-  // Takes one token of the bucket of `rate`, which is limited; its address names the bucket.
-  RateVerdict Take(const RateLimit& rate, TimePoint now) {
-    return Judge(rate, Gcra(rate).Take(BucketOf(rate), now));
+  // Takes one token of the bucket of `rate`, which is limited; its address names the bucket. Zero:
+  // there was one; else how long until there is.
+  Duration Take(const RateLimit& rate, TimePoint now) {
+    return Gcra(rate).Take(BucketOf(rate), now);
   }
 
-  // Counts towards hammering what another bucket, of `rate`, decided.
+  // What all buckets that were asked came to; `rate` is the one that made it wait. Counts towards
+  // hammering.
   RateVerdict Judge(const RateLimit& rate, Duration wait) {
     if (wait == Duration::zero()) {
       refused_in_a_row_ = 0;

@@ -12,6 +12,7 @@ namespace ringmaster {
 // options.
 enum class Refusal : uint8_t {
   kNone,
+  kGone,            // it has closed already, and nobody can say whose it was; not counted
   kDenied,          // in `deny`, or not in `allow`
   kProxyUntrusted,  // proxy_protocol, and not from trusted_proxies
   kAddressMax,

@@ -30,6 +30,7 @@ Counter& CounterOf(WorkerCounters& counters, Refusal refusal) {
     case Refusal::kServerMax:
       return counters.refused_server_max;
     case Refusal::kNone:
+    case Refusal::kGone:
       break;
   }
   CHECK(false);
@@ -46,6 +47,8 @@ std::string_view RefusalName(Refusal refusal) {
   switch (refusal) {
     case Refusal::kNone:
       return "none";
+    case Refusal::kGone:
+      return "it is gone";
     case Refusal::kDenied:
       return "its address is denied or not allowed";
     case Refusal::kProxyUntrusted:
@@ -92,7 +95,11 @@ Refusal Door::JudgeByRules(Arrival& arrival) {
   const uint32_t listener = arrival.listener;
   const Rules& rules = rules_[listener];
   const ListenerDefinition& definition = *rules.definition;
-  if (rules.needs_peer) arrival.peer = worker_.ring().PeerOf(arrival.fd);
+  if (rules.needs_peer) {
+    arrival.peer = worker_.ring().PeerOf(arrival.fd);
+    // A health check connects and resets: that is no refusal, and no stranger.
+    if (arrival.peer.family == AF_UNSPEC) return Refusal::kGone;
+  }
   if (definition.proxy_protocol) {
     if (!definition.trusted_proxies.Contains(arrival.peer)) return Refusal::kProxyUntrusted;
   } else {
@@ -179,6 +186,10 @@ Refusal Door::Readdress(uint32_t listener, AddressHandle& address, const PeerAdd
 }
 
 void Door::Refuse(const Arrival& arrival, Refusal refusal) {
+  if (refusal == Refusal::kGone) {
+    worker_.farewell().Say(arrival.fd, {});
+    return;
+  }
   if (addresses_ != nullptr) addresses_->Leave(arrival.address);
   PeerAddress peer = arrival.peer;
   if (peer.family == AF_UNSPEC) peer = worker_.ring().PeerOf(arrival.fd);

@@ -71,6 +71,7 @@ class Worker {
 
   // Requests and messages by address (address_table.h); nullptr when no limit of addresses is set.
   AddressTable* addresses() { return addresses_; }
+  const AddressLimits& address_limits() const { return server_.options.address; }
   // The connection came in through a listener and turns out to come from `client` (a proxy said
   // so): it is counted for that address from now on, and peer() says it. Anything but kNone: a
   // limit or a list of that address refuses it; it was counted and logged, nothing has changed, and

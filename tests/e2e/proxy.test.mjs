@@ -95,7 +95,7 @@ test('a header of somebody who is not trusted is not even read', async () => {
   const counters = await server.counters();
   assert.equal(counters.refused_proxy_untrusted, 1);
   assert.equal(counters.refused_proxy_header, 0);
-  assert.equal(counters.closed_refused, 1);
+  assert.equal(counters.connections_accepted, 0);
   assert.equal(counters.bytes_received, 0);
   await server.stop();
 });
@@ -111,6 +111,33 @@ test('a header that does not come is waited for no longer than the handshake tim
   assert.ok(Date.now() - begun >= 290, `${Date.now() - begun} ms`);
   assert.equal(connection.bytes.length, 0);
   assert.equal((await server.counters()).closed_handshake_timeout, 1);
+  await server.stop();
+});
+
+test('limits by address count the client, not the proxy', async () => {
+  const { server } = await startBehindProxy((config) => {
+    config.limits = { ...config.limits, address: { connections_max: 2, request_rate: '1/m burst 3' } };
+  });
+  const connect = (client) => new Conversation(server.port, { first: v1(client) });
+  const first = connect('203.0.113.1');
+  const second = connect('203.0.113.1');
+  assert.equal((await first.get()).status, 200);
+  assert.equal((await second.get()).status, 200);
+  // Both its connections are open: the third is refused, those of others are not.
+  const third = connect('203.0.113.1');
+  assert.equal((await third.get()).status, 503);
+  await third.closed;
+  const other = connect('203.0.113.2');
+  assert.equal((await other.get()).status, 200);
+  // Three requests of one client, whichever worker and connection they come through.
+  assert.equal((await first.get()).status, 200);
+  assert.equal((await second.get()).status, 429);
+  assert.equal((await other.get()).status, 200);
+  const counters = await server.counters();
+  assert.equal(counters.refused_address_max, 1);
+  assert.equal(counters.closed_refused, 1);
+  assert.equal(counters.address_request_rate_limited, 1);
+  for (const each of [first, second, other]) each.end();
   await server.stop();
 });
 

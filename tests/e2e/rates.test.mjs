@@ -119,6 +119,41 @@ test('a flood of pings ends like a flood of messages', async () => {
   await server.stop();
 });
 
+test('the rate of an address is shared by its connections, over all workers', async () => {
+  const server = await withLimits({ address: { request_rate: rarely(6), message_rate: rarely(4), exempt: ['127.0.0.3'] } });
+  const results = [];
+  for (let i = 0; i < 10; ++i) {
+    const connection = new Conversation(server.port);
+    results.push((await connection.get()).status);
+    connection.end();
+  }
+  assert.deepEqual(results, [...Array(6).fill(200), ...Array(4).fill(429)]);
+  const neighbour = new Conversation(server.port, { localAddress: '127.0.0.2' });
+  assert.deepEqual(await statuses(neighbour, 7), [...Array(6).fill(200), 429]);
+  const exempt = new Conversation(server.port, { localAddress: '127.0.0.3' });
+  assert.deepEqual(await statuses(exempt, 20), Array(20).fill(200));
+  const counters = await server.counters();
+  assert.equal(counters.address_request_rate_limited, 5);
+  assert.equal(counters.request_rate_limited, 0);
+  neighbour.end();
+  exempt.end();
+  await server.stop();
+});
+
+test('messages of an address are counted over its WebSockets', async () => {
+  const server = await withLimits({ address: { message_rate: rarely(4) } });
+  const first = (await openWebSocket(server.port)).peer;
+  first.send(text('1'), text('2'), text('3'));
+  await first.waitFor(3);
+  const second = (await openWebSocket(server.port)).peer;
+  second.send(text('4'), text('5'));
+  const events = await second.waitForEnd();
+  assert.deepEqual(events, [['text', '4'], ['close', 1008, 'message rate'], ['end']]);
+  assert.equal((await server.counters()).address_message_rate_limited, 1);
+  first.destroy();
+  await server.stop();
+});
+
 // Through a proxy: 127.0.0.1 is one here, 127.0.0.2 is nobody.
 function behindProxies(source, limits = {}) {
   const directory = makeDirectory();
@@ -175,5 +210,32 @@ test('a refused WebSocket is logged under its client', async () => {
   assert.equal(status, 403);
   await eventually(() => /WebSocket handshake of 203\.0\.113\.44:0 refused with 403/.test(server.output),
                    'the log names the client');
+  await server.stop();
+});
+
+test('limits by address count whom a trusted proxy names', async () => {
+  const { server } = await behindProxies('x-forwarded-for', { address: { request_rate: rarely(4), connections_max: 2 } });
+  const proxy = new Conversation(server.port);
+  const from = (client) => `X-Forwarded-For: ${client}\r\n`;
+  assert.deepEqual(await statuses(proxy, 5, from('203.0.113.1')), [200, 200, 200, 200, 429]);
+  assert.deepEqual(await statuses(proxy, 1, from('203.0.113.2')), [200]);
+  // A stranger's field is ignored: it is counted by its own address, whatever it says.
+  const stranger = new Conversation(server.port, { localAddress: '127.0.0.2' });
+  const claims = [];
+  for (let i = 0; i < 5; ++i) claims.push((await stranger.get('/hello', from(`198.51.100.${i}`))).status);
+  assert.deepEqual(claims, [200, 200, 200, 200, 429]);
+  // A WebSocket belongs to its client: it counts as a connection of that address, no longer of the proxy's.
+  proxy.end();
+  stranger.end();
+  const sockets = [];
+  for (const client of ['203.0.113.3', '203.0.113.3', '203.0.113.4']) {
+    const opened = await openWebSocket(server.port, { headers: { 'X-Forwarded-For': client } });
+    assert.equal(opened.status, 101);
+    sockets.push(opened.peer);
+  }
+  const refused = await openWebSocket(server.port, { headers: { 'X-Forwarded-For': '203.0.113.3' } });
+  assert.equal(refused.status, 429);
+  assert.equal((await server.counters()).refused_address_max, 1);
+  for (const socket of sockets) socket.destroy();
   await server.stop();
 });

@@ -35,14 +35,14 @@ ForwardedChain ChainOf(const RequestHead& head, ClientAddressSource source) {
 
 }  // namespace
 
-PeerAddress ClientOf(const PeerAddress& peer, const RequestHead& head, ClientAddressSource source,
-                     const CidrSet& trusted) {
-  PeerAddress client = peer;
+std::optional<PeerAddress> ClientOf(const PeerAddress& peer, const RequestHead& head,
+                                    ClientAddressSource source, const CidrSet& trusted) {
+  std::optional<PeerAddress> client;
   if (source == ClientAddressSource::kPeer || !trusted.Contains(peer)) return client;
   const ForwardedChain chain = ChainOf(head, source);
   for (size_t i = 0; i < chain.size() && chain.FromRight(i).is_address(); ++i) {
     client = AddressOf(chain.FromRight(i));
-    if (!trusted.Contains(client)) break;
+    if (!trusted.Contains(*client)) break;
   }
   return client;
 }

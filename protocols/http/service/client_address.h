@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "engine/connection/address.h"
 #include "engine/limits/cidr_set.h"
@@ -20,8 +21,8 @@ enum class ClientAddressSource : uint8_t {
 // Whose request `head` is, when `peer` sent it. If the peer is trusted, the addresses that `source`
 // names are walked from the right, each told by the one before: past those that are trusted, to the
 // first that is not. What is malformed, "unknown" or obfuscated ends the walk: the client then is
-// the last proxy that could be told. The port is 0 where none was given.
-PeerAddress ClientOf(const PeerAddress& peer, const RequestHead& head, ClientAddressSource source,
-                     const CidrSet& trusted);
+// the last proxy that could be told. The port is 0 where none was given. nullopt: the peer itself.
+std::optional<PeerAddress> ClientOf(const PeerAddress& peer, const RequestHead& head,
+                                    ClientAddressSource source, const CidrSet& trusted);
 
 }  // namespace ringmaster::http

@@ -209,9 +209,8 @@ size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, Pat
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
   in_handler_ = true;
-  // What upgrades is one client's from now on; a refusal ends the connection.
-  if (scratch.client != nullptr) connection.SetPeer(*scratch.client);
-  const std::optional<UpgradeRefusal> refusal = entry.upgrade->Upgrade(connection, head);
+  std::optional<UpgradeRefusal> refusal = ReaddressToClient(connection);
+  if (!refusal) refusal = entry.upgrade->Upgrade(connection, head);
   if (!refusal) {
     gone_ = true;
     connection.worker().counters().protocol[service_->counter_slots().upgrades].Add();

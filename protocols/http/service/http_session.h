@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "engine/connection/connection.h"
@@ -11,6 +12,7 @@
 #include "protocols/http/service/exchange.h"
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/router.h"
+#include "protocols/http/service/upgrade.h"
 
 namespace ringmaster::http {
 
@@ -73,8 +75,8 @@ class HttpSession final : public Session {
 
   // session_rates.cc
   void FindClient(Connection& connection, const RequestHead& head);
-  const PeerAddress& Client(Connection& connection) const;
   RateVerdict TakeRequest(Connection& connection, const http::Route* route);
+  std::optional<UpgradeRefusal> ReaddressToClient(Connection& connection);
   size_t RefuseRate(Connection& connection, const RequestHead& head, const RateVerdict& verdict,
                     std::string_view input);
 

@@ -112,7 +112,7 @@ class Service final : public Protocol {
     PathParameters parameters;
     Exchange exchange;
     PeerAddress client_address;
-    // Of the head; nullptr while client_address is kPeer: then it is the connection's peer.
+    // Of the head; nullptr: the connection's peer.
     const PeerAddress* client = nullptr;
     std::string path;    // decoded
     std::string fields;  // of the response

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "engine/worker/worker.h"
 #include "protocols/http/service/http_session.h"
@@ -15,14 +16,10 @@ namespace ringmaster::http {
 void HttpSession::FindClient(Connection& connection, const RequestHead& head) {
   Service::Scratch& scratch = service_->scratch();
   const ServiceOptions& options = service_->options();
-  scratch.client_address =
+  const std::optional<PeerAddress> client =
       ClientOf(connection.peer(), head, options.client_address, options.trusted_proxies);
-  scratch.client = &scratch.client_address;
-}
-
-const PeerAddress& HttpSession::Client(Connection& connection) const {
-  const PeerAddress* const client = service_->scratch().client;
-  return client != nullptr ? *client : connection.peer();
+  if (client) scratch.client_address = *client;
+  scratch.client = client ? &scratch.client_address : nullptr;
 }
 
 RateVerdict HttpSession::TakeRequest(Connection& connection, const http::Route* route) {
@@ -34,7 +31,7 @@ RateVerdict HttpSession::TakeRequest(Connection& connection, const http::Route* 
     const RateLimit& own = route->options.stream->request_rate;
     if (own != *rate) rate = &own;
   }
-  const RateVerdict verdict = connection.TakeRequest(*rate, Client(connection));
+  const RateVerdict verdict = connection.TakeRequest(*rate, service_->scratch().client);
   admitted_ = verdict.allowed();
   return verdict;
 }
@@ -57,6 +54,21 @@ size_t HttpSession::RefuseRate(Connection& connection, const RequestHead& head,
   }
   AfterHandler(connection, response);
   return has_content ? input.size() : head.head_bytes;
+}
+
+// A connection that upgrades is one client's from now on. Its address may refuse it, as the door
+// would have if the client had come by itself.
+std::optional<UpgradeRefusal> HttpSession::ReaddressToClient(Connection& connection) {
+  const PeerAddress* const client = service_->scratch().client;
+  if (client == nullptr) return std::nullopt;
+  switch (connection.worker().ReaddressConnection(connection, *client)) {
+    case Refusal::kNone:
+      return std::nullopt;
+    case Refusal::kDenied:
+      return UpgradeRefusal{403, "this address is not served", ""};
+    default:
+      return UpgradeRefusal{429, "too many connections from this address", "Retry-After: 1\r\n"};
+  }
 }
 
 }  // namespace ringmaster::http

@@ -55,19 +55,16 @@ class ProxyProtocol::HeaderSession final : public Session {
   ProxyProtocol& protocol_;
 };
 
-std::unique_ptr<Session> ProxyProtocol::NewSession(Connection& connection) {
-  if (!trusted_.Contains(connection.peer())) {
-    connection.worker().counters().refused_proxy_untrusted.Add();
-    LogRefusal(connection, "it is not among trusted_proxies");
-    connection.Abort(CloseReason::kRefused);
-  }
+std::unique_ptr<Session> ProxyProtocol::NewSession(Connection&) {
   return std::make_unique<HeaderSession>(*this);
 }
 
 void ProxyProtocol::OnHeader(Connection& connection, const ProxyHeader& header) {
-  if (header.family != ProxyHeader::Family::kNone) {
-    const PeerAddress client = SourceOf(header);
-    connection.SetPeer(client);
+  if (header.family != ProxyHeader::Family::kNone &&
+      connection.worker().ReaddressConnection(connection, SourceOf(header)) != Refusal::kNone) {
+    connection.Send(inner_.RefusalGoodbye());
+    connection.CloseAfterFlush(CloseReason::kRefused, Linger::kYes);
+    return;
   }
   std::unique_ptr<Session> session = inner_.NewSession(connection);
   if (session == nullptr) {
@@ -86,8 +83,7 @@ void ProxyProtocol::LogRefusal(const Connection& connection, std::string_view re
 
 void Listen(ServerDefinition& server, ListenerDefinition listener) {
   if (listener.proxy_protocol) {
-    listener.protocol =
-        &server.Keep(std::make_unique<ProxyProtocol>(*listener.protocol, listener.trusted_proxies));
+    listener.protocol = &server.Keep(std::make_unique<ProxyProtocol>(*listener.protocol));
   }
   server.Listen(std::move(listener));
 }

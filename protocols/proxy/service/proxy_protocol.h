@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "engine/base/log_budget.h"
-#include "engine/limits/cidr_set.h"
 #include "engine/protocol.h"
 #include "engine/server.h"
 #include "protocols/proxy/codec/proxy_header.h"
@@ -21,19 +20,21 @@ namespace ringmaster::proxy {
 //   listener.trusted_proxies = *CidrSet::Parse({"10.0.0.0/8"});
 //   proxy::Listen(server, std::move(listener));
 //
-// Closed without an answer: a peer that is not trusted, before a byte of it is read (kRefused,
-// refused_proxy_untrusted); what begins with no valid header (kProtocolError,
-// refused_proxy_header). The header must be complete within timeouts.handshake. A proxy that speaks
-// for itself (LOCAL, its health checks) or cannot say for whom (UNKNOWN) remains the peer.
+// The door lets trusted proxies in and nobody else. What begins with no valid header is closed
+// without an answer (kProtocolError, refused_proxy_header); the header must be complete within
+// timeouts.handshake. A client that the door refuses hears the goodbye of `inner` (kRefused). A
+// proxy that speaks for itself (LOCAL, its health checks) or cannot say for whom (UNKNOWN) remains
+// the peer.
 class ProxyProtocol final : public Protocol {
  public:
   // `inner` outlives it.
-  ProxyProtocol(Protocol& inner, CidrSet trusted) : inner_(inner), trusted_(std::move(trusted)) {}
+  explicit ProxyProtocol(Protocol& inner) : inner_(inner) {}
 
   // Of what is spoken behind the header.
   std::string_view name() const override { return inner_.name(); }
   bool NamesPeer() const override { return true; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  std::string_view RefusalGoodbye() const override { return inner_.RefusalGoodbye(); }
 
  private:
   class HeaderSession;
@@ -42,7 +43,6 @@ class ProxyProtocol final : public Protocol {
   void LogRefusal(const Connection& connection, std::string_view reason);
 
   Protocol& inner_;
-  const CidrSet trusted_;
   LogBudget refusal_log_;
 };
 

@@ -12,30 +12,31 @@ TEST(RateBuckets, KeepsOneBucketForEachLimit) {
   const RateLimit route{.per_second = 1, .burst = 1};
   const RateLimit other_route = route;
   RateBuckets buckets;
-  EXPECT_TRUE(buckets.Take(listener, kSecond).allowed());
-  EXPECT_TRUE(buckets.Take(route, kSecond).allowed());
-  EXPECT_FALSE(buckets.Take(route, kSecond).allowed());
-  EXPECT_TRUE(buckets.Take(other_route, kSecond).allowed());
-  EXPECT_TRUE(buckets.Take(listener, kSecond).allowed());
-  const RateVerdict refused = buckets.Take(listener, kSecond + kSecond / 4);
-  EXPECT_EQ(refused.wait, std::chrono::milliseconds(750));
-  EXPECT_FALSE(refused.hammering);
-  EXPECT_TRUE(buckets.Take(listener, 2 * kSecond).allowed());
+  EXPECT_EQ(buckets.Take(listener, kSecond), Duration::zero());
+  EXPECT_EQ(buckets.Take(route, kSecond), Duration::zero());
+  EXPECT_EQ(buckets.Take(route, kSecond), std::chrono::seconds(1));
+  EXPECT_EQ(buckets.Take(other_route, kSecond), Duration::zero());
+  EXPECT_EQ(buckets.Take(listener, kSecond), Duration::zero());
+  EXPECT_EQ(buckets.Take(listener, kSecond + kSecond / 4), std::chrono::milliseconds(750));
+  EXPECT_EQ(buckets.Take(listener, 2 * kSecond), Duration::zero());
 }
 
-TEST(RateBuckets, CallsItHammeringAfterTenBurstsOfRefusalsInARow) {
+TEST(RateBuckets, CallItHammeringAfterTenBurstsOfRefusalsInARow) {
   const RateLimit rate{.per_second = 1, .burst = 2};
   RateBuckets buckets;
-  TimePoint now = kSecond;
-  EXPECT_TRUE(buckets.Take(rate, now).allowed());
-  EXPECT_TRUE(buckets.Take(rate, now).allowed());
-  for (int i = 0; i < 20; ++i) EXPECT_FALSE(buckets.Take(rate, now).hammering) << i;
-  // One that is allowed begins a new row.
-  now += kSecond;
-  EXPECT_TRUE(buckets.Take(rate, now).allowed());
-  for (int i = 0; i < 20; ++i) EXPECT_FALSE(buckets.Take(rate, now).hammering) << i;
-  EXPECT_TRUE(buckets.Take(rate, now).hammering);
-  EXPECT_TRUE(buckets.Take(rate, now).hammering);
+  for (int row = 0; row < 2; ++row) {
+    for (int i = 0; i < 20; ++i) {
+      const RateVerdict verdict = buckets.Judge(rate, Duration(7));
+      EXPECT_FALSE(verdict.allowed());
+      EXPECT_EQ(verdict.wait, Duration(7));
+      EXPECT_FALSE(verdict.hammering) << i;
+    }
+    // One that is allowed begins a new row.
+    EXPECT_TRUE(buckets.Judge(rate, Duration::zero()).allowed());
+  }
+  for (int i = 0; i < 20; ++i) EXPECT_FALSE(buckets.Judge(rate, Duration(7)).hammering) << i;
+  EXPECT_TRUE(buckets.Judge(rate, Duration(7)).hammering);
+  EXPECT_TRUE(buckets.Judge(rate, Duration(7)).hammering);
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ TEST(ClientAddress, IsTheRightmostThatIsNotATrustedProxy) {
     // The other field is not looked at.
     head.fields[head.field_count++] = {"Forwarded", "for=198.51.100.99"};
     const PeerAddress client =
-        ClientOf(Peer(each.peer), head, ClientAddressSource::kXForwardedFor, trusted);
+        ClientOf(Peer(each.peer), head, ClientAddressSource::kXForwardedFor, trusted)
+            .value_or(Peer(each.peer));
     EXPECT_EQ(client.ToString(), each.client)
         << each.peer << " " << testing::PrintToString(each.x_forwarded_for);
   }
@@ -80,10 +81,9 @@ TEST(ClientAddress, ReadsForwardedWhenThatIsTheSource) {
   head.fields[head.field_count++] = {"X-Forwarded-For", "198.51.100.99"};
   head.fields[head.field_count++] = {"Forwarded", R"(for="[2001:db8::7]:4711";proto=https)"};
   head.fields[head.field_count++] = {"forwarded", "for=10.0.0.2"};
-  EXPECT_EQ(ClientOf(Peer("10.0.0.1"), head, ClientAddressSource::kForwarded, trusted).ToString(),
+  EXPECT_EQ(ClientOf(Peer("10.0.0.1"), head, ClientAddressSource::kForwarded, trusted)->ToString(),
             "[2001:db8::7]:4711");
-  EXPECT_EQ(ClientOf(Peer("10.0.0.1"), head, ClientAddressSource::kPeer, trusted).ToString(),
-            "10.0.0.1:1000");
+  EXPECT_FALSE(ClientOf(Peer("10.0.0.1"), head, ClientAddressSource::kPeer, trusted));
 }
 
 std::string Get(std::string_view forwarded_for, std::string_view target = "/who",
@@ -171,6 +171,27 @@ TEST_F(ClientAddressTest, OutlivesItsRequestInALateAnswer) {
   server_.Stop();
   EXPECT_THAT(log_, HasSubstr("/later 203.0.113.1 by 127.0.0.1\n"));
   EXPECT_THAT(log_, HasSubstr("/now 203.0.113.3 by 127.0.0.1\n"));
+}
+
+TEST_F(ClientAddressTest, IsWhomTheRateOfAnAddressCounts) {
+  server_.definition.options.address.request_rate = {.per_second = 0.001, .burst = 2};
+  server_.Start();
+  Client proxy = server_.Connect();
+  const auto status = [&](std::string_view client) {
+    proxy.Send(Get(client, "/who", ""));
+    return proxy.ReadResponse().substr(9, 3);
+  };
+  EXPECT_EQ(status("203.0.113.1"), "200");
+  EXPECT_EQ(status("203.0.113.1"), "200");
+  EXPECT_EQ(status("203.0.113.1"), "429");
+  EXPECT_EQ(status("203.0.113.2"), "200");
+  // The proxy itself.
+  EXPECT_EQ(status("unknown"), "200");
+  EXPECT_EQ(status("unknown"), "200");
+  EXPECT_EQ(status("unknown"), "429");
+  EXPECT_EQ(status("203.0.113.1, 127.0.0.9"), "429");
+  EXPECT_EQ(status("203.0.113.2"), "200");
+  EXPECT_EQ(status("203.0.113.2"), "429");
 }
 
 TEST_F(ClientAddressTest, IsNotTakenFromAStranger) {

@@ -199,6 +199,30 @@ TEST(RequestRate, ClosesAConnectionThatHammers) {
   EXPECT_EQ(server.counters->closed_by_reason[static_cast<int>(CloseReason::kLimit)].Get(), 1u);
 }
 
+TEST(RequestRate, OfAnAddressIsSharedByItsConnections) {
+  RateServer server({});
+  server.definition.options.address.request_rate = kThree;
+  server.Start();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(server.Exchange(kGetAndClose), StartsWith("HTTP/1.1 200"));
+  }
+  EXPECT_THAT(server.Exchange(kGetAndClose),
+              AllOf(StartsWith("HTTP/1.1 429"), HasSubstr("Retry-After: 1000\r\n")));
+  // Hammering is a connection's own.
+  EXPECT_EQ(CountOf(server.Exchange(Gets(100)), "HTTP/1.1 429"), 31);
+  server.Stop();
+  EXPECT_EQ(server.counters->address_request_rate_limited.Get(), 32u);
+  EXPECT_EQ(server.Refused(), 0u);
+}
+
+TEST(RequestRate, OfAnAddressDoesNotCountWhoIsExempt) {
+  RateServer server({});
+  server.definition.options.address.request_rate = kThree;
+  server.definition.options.address.exempt = *CidrSet::Parse({"127.0.0.0/8"});
+  server.Start();
+  EXPECT_EQ(CountOf(server.Exchange(Gets(20) + std::string(kGetAndClose)), "HTTP/1.1 200"), 21);
+}
+
 TEST(RequestRate, KeepsAnswersInOrder) {
   RateServer server(kThree);
   std::vector<PendingResponse> pending;

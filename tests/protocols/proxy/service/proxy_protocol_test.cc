@@ -30,14 +30,15 @@ class ProxyServer : public http::LiveServer {
  public:
   explicit ProxyServer(const std::vector<std::string>& trusted = {"127.0.0.0/8"},
                        const StreamOptions& stream = {})
-      : LiveServer({}, stream), proxy_(service, *CidrSet::Parse(trusted)) {
-    protocol = &proxy_;
+      : LiveServer({}, stream) {
+    listener.protocol = &proxy_;
+    listener.proxy_protocol = true;
+    listener.trusted_proxies = *CidrSet::Parse(trusted);
     EXPECT_TRUE(
         service
             .Get("/who", [](http::Request& request,
                             http::Response& response) { response.Text(request.peer().ToString()); })
             .ok());
-    Start();
   }
   ~ProxyServer() { Stop(); }
 
@@ -49,11 +50,12 @@ class ProxyServer : public http::LiveServer {
   }
 
  private:
-  ProxyProtocol proxy_;
+  ProxyProtocol proxy_{service};
 };
 
 TEST(ProxyProtocol, GivesTheConnectionTheAddressOfItsClient) {
   ProxyServer server;
+  server.Start();
   EXPECT_THAT(server.Ask(kV1), EndsWith("\r\n\r\n192.0.2.1:56324"));
   EXPECT_THAT(server.Ask("PROXY TCP6 2001:db8::1 ::1 9 443\r\n"),
               EndsWith("\r\n\r\n[2001:db8::1]:9"));
@@ -65,6 +67,7 @@ TEST(ProxyProtocol, GivesTheConnectionTheAddressOfItsClient) {
 
 TEST(ProxyProtocol, LeavesThePeerWhenTheProxySpeaksForItself) {
   ProxyServer server;
+  server.Start();
   for (const std::string& header :
        {HeaderV2(0x20, 0x00, ""), HeaderV2(0x21, 0x00, ""), std::string("PROXY UNKNOWN\r\n")}) {
     EXPECT_THAT(server.Ask(header), testing::HasSubstr("\r\n\r\n127.0.0.1:")) << header;
@@ -73,6 +76,7 @@ TEST(ProxyProtocol, LeavesThePeerWhenTheProxySpeaksForItself) {
 
 TEST(ProxyProtocol, ReadsAHeaderHoweverItIsCut) {
   ProxyServer server;
+  server.Start();
   uint64_t sent = 0;
   for (const std::string& header :
        {std::string(kV1), HeaderV2(0x21, 0x11, kIpv4Block + Tlv(0x04, "padding"))}) {
@@ -91,6 +95,7 @@ TEST(ProxyProtocol, ReadsAHeaderHoweverItIsCut) {
 
 TEST(ProxyProtocol, KeepsTheClientForTheWholeConnection) {
   ProxyServer server;
+  server.Start();
   http::Client client = server.Connect();
   client.Send(std::string(kV1) + std::string(kGet) + std::string(kGet));
   EXPECT_THAT(client.ReadResponse(), EndsWith("192.0.2.1:56324"));
@@ -102,6 +107,7 @@ TEST(ProxyProtocol, KeepsTheClientForTheWholeConnection) {
 
 TEST(ProxyProtocol, ClosesWithoutAnAnswerWhatBeginsWithNoHeader) {
   ProxyServer server;
+  server.Start();
   const std::string bad[] = {
       std::string(kGetAndClose), "PROXY TCP4 nonsense\r\n", HeaderV2(0x31, 0x11, kIpv4Block),
       HeaderV2(0x21, 0x11, kIpv4Block + Tlv(0x03, "\1\2\3\4")), "PROXY " + std::string(200, ' ')};
@@ -112,14 +118,48 @@ TEST(ProxyProtocol, ClosesWithoutAnAnswerWhatBeginsWithNoHeader) {
   EXPECT_EQ(server.counters->messages.Get(), 0u);
 }
 
-TEST(ProxyProtocol, RefusesWhoIsNotTrustedBeforeItReadsAByte) {
+TEST(ProxyProtocol, IsNotReadFromWhoIsNotTrusted) {
   ProxyServer server({"192.0.2.0/24", "unix"});
+  server.Start();
   EXPECT_EQ(server.Ask(kV1), "");
   EXPECT_EQ(server.Exchange(kGetAndClose), "");
   server.Stop();
   EXPECT_EQ(server.counters->refused_proxy_untrusted.Get(), 2u);
-  EXPECT_EQ(server.Closed(CloseReason::kRefused), 2u);
+  EXPECT_EQ(server.counters->connections_accepted.Get(), 0u);
   EXPECT_EQ(server.counters->bytes_received.Get(), 0u);
+}
+
+TEST(ProxyProtocol, AsksTheDoorForTheClient) {
+  ProxyServer server;
+  server.definition.options.address.connections_max = 1;
+  server.listener.deny = *CidrSet::Parse({"198.51.100.0/24"});
+  server.Start();
+  http::Client first = server.Connect();
+  first.Send(std::string(kV1) + std::string(kGet));
+  EXPECT_THAT(first.ReadResponse(), EndsWith("192.0.2.1:56324"));
+  // The same client once more, through the same proxy; then another one.
+  EXPECT_THAT(server.Ask(kV1), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(server.Ask("PROXY TCP4 192.0.2.2 192.0.2.9 1 2\r\n"), EndsWith("192.0.2.2:1"));
+  EXPECT_THAT(server.Ask("PROXY TCP4 198.51.100.7 192.0.2.9 1 2\r\n"), StartsWith("HTTP/1.1 503"));
+  server.Stop();
+  EXPECT_EQ(server.counters->refused_address_max.Get(), 1u);
+  EXPECT_EQ(server.counters->refused_denied.Get(), 1u);
+  EXPECT_EQ(server.Closed(CloseReason::kRefused), 2u);
+}
+
+TEST(ProxyProtocol, CountsRequestsByClient) {
+  ProxyServer server;
+  server.definition.options.address.request_rate = {.per_second = 0.001, .burst = 2};
+  server.Start();
+  for (const char* client : {"192.0.2.1", "192.0.2.2"}) {
+    const std::string header = "PROXY TCP4 " + std::string(client) + " 192.0.2.9 1 2\r\n";
+    EXPECT_THAT(server.Ask(header), StartsWith("HTTP/1.1 200"));
+    EXPECT_THAT(server.Ask(header), StartsWith("HTTP/1.1 200"));
+    EXPECT_THAT(server.Ask(header), StartsWith("HTTP/1.1 429"));
+  }
+  server.Stop();
+  EXPECT_EQ(server.counters->address_request_rate_limited.Get(), 2u);
+  EXPECT_EQ(server.counters->request_rate_limited.Get(), 0u);
 }
 
 TEST(ProxyProtocol, BoundsTheHeaderByTheHandshakeTimeout) {
@@ -127,6 +167,7 @@ TEST(ProxyProtocol, BoundsTheHeaderByTheHandshakeTimeout) {
   stream.timeouts.handshake = std::chrono::milliseconds(100);
   stream.timeouts.read = std::chrono::seconds(60);
   ProxyServer server({"127.0.0.1"}, stream);
+  server.Start();
   http::Client silent = server.Connect();
   http::Client slow = server.Connect();
   slow.Send("PROXY TCP4 192.0");
@@ -142,6 +183,7 @@ TEST(ProxyProtocol, BoundsTheHeaderByTheHandshakeTimeout) {
 
 TEST(ProxyProtocol, EndsQuietlyWhenThePeerDoes) {
   ProxyServer server;
+  server.Start();
   http::Client client = server.Connect();
   client.Send("PROXY TCP4");
   client.EndOutput();
@@ -155,6 +197,7 @@ TEST(ProxyProtocol, EndsQuietlyWhenThePeerDoes) {
 // stop in between must not lose the request, as it does not lose one on its way without a proxy.
 TEST(ProxyProtocol, LetsTheFirstRequestComeDuringAGracefulStop) {
   ProxyServer server;
+  server.Start();
   http::Client client = server.Connect();
   client.Send(kV1);
   while (server.counters->bytes_received.Get() < kV1.size()) sched_yield();
@@ -179,6 +222,12 @@ TEST(ProxyProtocol, IsPutInFrontByListen) {
   // Without it the header would be taken for a request: such a server does not start.
   server.Listen(proxied);
   EXPECT_FALSE(server.Validate().ok());
+  // Nor does one that would believe everybody.
+  ServerDefinition open;
+  ProxyProtocol proxy(service);
+  plain.protocol = &proxy;
+  open.Listen(plain);
+  EXPECT_FALSE(open.Validate().ok());
 }
 
 }  // namespace
