@@ -60,14 +60,14 @@ class FramedProtocol final : public Protocol {
     Connection& connection() { return *connection_; }
     Context& context() { return *context_; }
 
-    // Encodes and queues one message; see Connection::Send.
+    // Encodes and queues one message; see Connection::SendMessage.
     template <typename Message>
     SendResult Send(const Message& message) {
       // Kept between calls so that a warm server does not allocate.
       static thread_local std::string encoded;
       encoded.clear();
       Codec::Encode(message, encoded);
-      return connection_->Send(encoded);
+      return connection_->SendMessage({}, encoded, /*front_is_consumed=*/false);
     }
     // Sends what is queued, then closes.
     void Close() { connection_->CloseAfterFlush(CloseReason::kLocal, Linger::kYes); }
@@ -85,6 +85,9 @@ class FramedProtocol final : public Protocol {
   std::function<void(Peer&)> on_open;
   std::function<void(Peer&, typename Codec::Message)> on_message;
   std::function<void(Peer&, CloseReason)> on_close;
+  // The output queue went above its high watermark, and came below the low one again.
+  std::function<void(Peer&)> on_backpressure;
+  std::function<void(Peer&)> on_drained;
 
   std::string_view name() const override { return Codec::kName; }
 
@@ -133,6 +136,16 @@ class FramedProtocol final : public Protocol {
       }
       if (consumed < input.size() && connection.receiving()) connection.SetWait(Wait::kMessage);
       return consumed;
+    }
+
+    void OnBackpressure(Connection& connection) override {
+      Peer peer(&connection, &context_);
+      if (protocol_.on_backpressure) protocol_.on_backpressure(peer);
+    }
+
+    void OnDrained(Connection& connection) override {
+      Peer peer(&connection, &context_);
+      if (protocol_.on_drained) protocol_.on_drained(peer);
     }
 
     void OnClosed(Connection& connection, CloseReason reason) override {

@@ -16,6 +16,10 @@ void Session::OnTimeout(Connection&, CloseReason) {}
 
 void Session::OnIdleProbe(Connection&) {}
 
+void Session::OnBackpressure(Connection&) {}
+
+void Session::OnSendQueueFull(Connection&) {}
+
 void Session::OnDrained(Connection&) {}
 
 void Session::OnStop(Connection& connection) {

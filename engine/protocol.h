@@ -51,6 +51,15 @@ class Session {
   // the peer for a sign of life. Any byte it sends restarts the read timeout.
   virtual void OnIdleProbe(Connection& connection);
 
+  // The output queue went above its high watermark; once, until OnDrained. Called at the end of the
+  // turn in which it did. No input is given to the session meanwhile; what it sends of its own
+  // accord it should hold back.
+  virtual void OnBackpressure(Connection& connection);
+
+  // The output queue had no room for a message and SendQueuePolicy::kClose is in force: the
+  // connection closes with kSendQueueFull. The session may queue a goodbye by SendControl.
+  virtual void OnSendQueueFull(Connection& connection);
+
   // The output queue fell to its low watermark after it had been above the high one, or a file body
   // was sent: a streaming session continues here.
   virtual void OnDrained(Connection& connection);

@@ -82,6 +82,7 @@ void Connection::NotifyClosed() {
     log::Get().error("a close handler threw");
   }
   session_.reset();
+  SetHeldBytes(0, 0);
 }
 
 void Connection::OnHandlerException(const char* what) {

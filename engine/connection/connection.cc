@@ -42,6 +42,7 @@ void Connection::SetOptions(const StreamOptions& options) {
 void Connection::ReplaceSession(std::unique_ptr<Session> session) {
   // The old session's call may be on the stack; it dies at the end of the turn.
   worker_->Retire(std::move(session_));
+  SetHeldBytes(0, 0);
   session_ = std::move(session);
 }
 

@@ -21,13 +21,18 @@ struct Completion;
 struct Remainder;
 struct UserData;
 
-// What became of bytes given to Send.
+// What became of bytes given to Send. Those up to kDroppedOldest were queued.
 enum class SendResult : uint8_t {
-  kQueued,     // they leave at the end of this turn; not yet sent
-  kAboveHigh,  // queued, and the queue is above its high watermark: hold back until OnDrained
-  kFull,       // refused, nothing was queued: the queue would exceed send_queue_bytes_max
-  kClosed,     // refused: the connection is closing
+  kQueued,         // they leave at the end of this turn; not yet sent
+  kAboveHigh,      // queued, and the queue is above its high watermark: hold back until OnDrained
+  kDroppedOldest,  // a message was queued, and older ones were dropped to make room for it
+  kFull,  // refused, nothing was queued: the queue would exceed send_queue_bytes_max. So is
+          // what is larger than that, whatever the policy
+  kDroppedNewest,  // this message was dropped: SendQueuePolicy::kDropNewest, or kDropOldest when
+                   // what may still be dropped is not enough
+  kClosed,         // refused: the connection is closing, perhaps by SendQueuePolicy::kClose
 };
+constexpr bool Queued(SendResult result) { return result <= SendResult::kDroppedOldest; }
 
 // How CloseAfterFlush ends the receiving side.
 enum class Linger : uint8_t {
@@ -73,18 +78,25 @@ class Connection {
   // -- Output. Everything queued in one turn leaves in one send at its end, in order.
   // ----------------
 
-  // Copies `bytes`.
+  // Copies `bytes`. A part of a stream: never dropped. When there is no room for all of it, nothing
+  // is queued (kFull), whatever the policy.
   SendResult Send(std::string_view bytes);
-  // Queues `head` and `bytes` behind it, for framed messages. Copies both, unless `bytes` are a
-  // large part of the input that is being delivered: then they are sent from where they were
-  // received. `head` must not stand in that input. `front_is_consumed`: the caller is done with the
-  // input right in front of `bytes` (their own header), so that `head` may be written there.
+  // Queues one message, `head` and `bytes` behind it, whole or not at all; when there is no room
+  // the policy decides. Copies both, unless `bytes` are a large part of the input that is being
+  // delivered: then they are sent from where they were received. `head` must not stand in that
+  // input. `front_is_consumed`: the caller is done with the input right in front of `bytes` (their
+  // own header), so that `head` may be written there.
   SendResult SendMessage(std::string_view head, std::string_view bytes, bool front_is_consumed);
+  // Copies `bytes`, a message of the protocol itself: never dropped, and no reason to drop others
+  // or to close (kFull). `last`: a goodbye; kGoodbyeBytesMax of the queue are kept for it, so that
+  // it fits a full one. It may also be sent during OnSendQueueFull.
+  SendResult SendControl(std::string_view bytes, bool last = false);
+  static constexpr size_t kGoodbyeBytesMax = 128;
   // Queues `bytes` without copying them; `owner` keeps them alive until they were sent.
   SendResult SendShared(std::string_view bytes, std::shared_ptr<const void> owner);
   // Queues `bytes` of the open file `fd` from `offset`. Takes ownership of `fd`. The file is read
-  // in pieces as the peer takes them; only the pieces count against the queue's bound. A file that
-  // turns out shorter aborts the connection (its length was promised).
+  // in pieces as the peer takes them; room for one piece of each file counts against the queue's
+  // bound. A file that turns out shorter aborts the connection (its length was promised).
   SendResult SendFile(int fd, uint64_t offset, uint64_t bytes);
   // For encoders that write in place: room for `bytes` contiguous bytes at the end of the queue, or
   // nullptr (kFull, kClosed). Follow with CommitOutput(n), n <= bytes, before anything else.
@@ -93,10 +105,32 @@ class Connection {
   // Queued and not yet taken by the kernel, in-flight bytes included; file bytes not yet read
   // excluded.
   size_t output_bytes() const;
+  // What happens to a message when the queue is full: as the options say, until this is called.
+  SendQueuePolicy send_queue_policy() const {
+    return own_policy_ ? policy_ : options_->send_queue_policy;
+  }
+  void SetSendQueuePolicy(SendQueuePolicy policy) {
+    policy_ = policy;
+    own_policy_ = true;
+  }
 
   // False: stop taking messages from the input. The connection is closing, PauseReceive was called,
-  // or the output queue is above its high watermark.
-  bool receiving() const { return state_ == State::kOpen && !receive_paused_ && !output_paused_; }
+  // the output queue is above its high watermark, or the worker is short of memory.
+  bool receiving() const {
+    return state_ == State::kOpen && !receive_paused_ && !output_paused_ && !held_back_;
+  }
+
+  // -- Memory
+  // -----------------------------------------------------------------------------------------
+
+  // What the session itself holds for this connection now: of its input (a message that is being
+  // put together), of its output (answers that wait for their turn). Counts, with the engine's own
+  // queues, against ServerOptions::buffered_bytes_*. Costs nothing while both stay 0.
+  void SetHeldBytes(size_t input_bytes, size_t output_bytes) {
+    if ((input_bytes | output_bytes | session_input_bytes_ | session_output_bytes_) != 0) {
+      UpdateHeldBytes(input_bytes, output_bytes);
+    }
+  }
 
   // -- Input
   // ------------------------------------------------------------------------------------------
@@ -159,15 +193,24 @@ class Connection {
   void OnReceiveEnded(int32_t result);
   void Deliver(std::span<char> bytes);
   void OfferRemainder();
+  void Keep(std::span<const char> bytes);
+  void FreeRemainder();
   size_t OfferToSession(std::span<char> bytes);
   void DeliverInputEnd();
   void UpdateReceiving();
 
   // -- send.cc
   bool CanQueue(size_t bytes, SendResult& refusal);
+  bool CanQueueMessage(size_t bytes, SendResult& result);
+  bool MakeRoom(size_t bytes, size_t bytes_max, SendResult& result);
+  void CloseForFullQueue();
+  size_t bytes_bounded() const;
   bool LeaseFor(std::string_view bytes);
   SendQueue& Queue();
   SendResult AfterQueued();
+  SendResult AfterMessageQueued(size_t bytes, SendResult result);
+  void TellBackpressure();
+  void SayGoodbye();
   void FlushOutput();
   void SubmitFront(bool stuck);
   void OnSend(int32_t result);
@@ -184,6 +227,14 @@ class Connection {
   void OnReadDeadline();
   void OnUpdateTimeout(int32_t result);
   void Expire(CloseReason reason);
+  void BoundGoodbye(CloseReason reason);
+
+  // -- memory.cc
+  void UpdateHeldBytes(size_t input_bytes, size_t output_bytes);
+  size_t HeldBytes() const;
+  void PauseForMemory();
+  void ResumeFromMemory();
+  void AbortForMemory();
 
   // -- close.cc
   void BeginClosing();
@@ -219,6 +270,9 @@ class Connection {
   uint64_t bytes_sent_ = 0;
   uint64_t message_count_ = 0;
   int fd_ = -1;
+  // SetHeldBytes; as much as a worker that is short of memory needs to know.
+  uint32_t session_input_bytes_ = 0;
+  uint32_t session_output_bytes_ = 0;
   uint32_t slot_ = 0;
   uint32_t generation_ = 0;
   // Operations in the kernel that name this slot. The slot is freed at 0, never before.
@@ -235,7 +289,12 @@ class Connection {
   uint16_t starved_ : 1 = 0;      // waits for a free receive buffer
   uint16_t input_ended_ : 1 = 0;  // the peer's FIN was seen
   uint16_t input_end_told_ : 1 = 0;
-  uint16_t was_above_high_ : 1 = 0;
+  uint16_t was_above_high_ : 1 = 0;  // OnDrained is owed
+  uint16_t above_high_ : 1 = 0;      // not yet below the low watermark
+  uint16_t tell_high_ : 1 = 0;       // OnBackpressure is due at the end of this turn
+  uint16_t goodbye_due_ : 1 = 0;     // OnSendQueueFull is due at the end of this turn
+  uint16_t doomed_ : 1 = 0;          // closed for memory that it still holds
+  uint16_t own_policy_ : 1 = 0;      // policy_ takes the place of the options'
   uint16_t closed_told_ : 1 = 0;
   uint16_t probe_sent_ : 1 = 0;
   uint16_t listed_for_close_ : 1 = 0;
@@ -246,8 +305,13 @@ class Connection {
   Linger linger_ = Linger::kNo;
   bool receive_paused_ = false;  // PauseReceive
   bool output_paused_ = false;   // above the high watermark, not yet below the low one
+  // The worker holds too much for its connections, most of it for this one: nothing more is
+  // received.
+  bool memory_paused_ = false;
+  bool held_back_ = false;  // nothing is handled to the end of the turn either: above hard
   bool outbound_ = false;
   bool idle_probe_ = false;
+  SendQueuePolicy policy_ = SendQueuePolicy::kRefuse;
   mutable PeerAddress peer_;
 };
 

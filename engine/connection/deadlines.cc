@@ -170,6 +170,10 @@ void Connection::Expire(CloseReason reason) {
   if (state_ != State::kOpen) return;
   Guard([&] { session_->OnTimeout(*this, reason); });
   CloseAfterFlush(reason);
+  BoundGoodbye(reason);
+}
+
+void Connection::BoundGoodbye(CloseReason reason) {
   // The goodbye is a courtesy: a peer that reads a byte now and then must not stretch it with the
   // write timeout, which any progress restarts.
   const Duration courtesy = options_->timeouts.close;

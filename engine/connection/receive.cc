@@ -78,13 +78,15 @@ void Connection::Deliver(std::span<char> bytes) {
   bytes_received_ += bytes.size();
   worker_->counters().bytes_received.Add(bytes.size());
   if (state_ != State::kOpen) return;  // behind a close: thrown away
+  if (worker_->over_memory_limit()) [[unlikely]]
+    worker_->HoldBack(*this);
   if (remainder_ != nullptr) {
-    remainder_ = Remainder::Append(remainder_, bytes);
+    Keep(bytes);
     if (receiving()) OfferRemainder();
   } else {
     const size_t consumed = receiving() ? OfferToSession(bytes) : 0;
     if (consumed < bytes.size() && state_ == State::kOpen) {
-      remainder_ = Remainder::Append(nullptr, bytes.subspan(consumed));
+      Keep(bytes.subspan(consumed));
     }
   }
   if (deferred_stop_ && state_ == State::kOpen) {
@@ -92,6 +94,19 @@ void Connection::Deliver(std::span<char> bytes) {
     stop_told_ = true;
     Guard([&] { session_->OnStop(*this); });
   }
+}
+
+void Connection::Keep(std::span<const char> bytes) {
+  const size_t before = remainder_ == nullptr ? 0 : remainder_->held_bytes();
+  remainder_ = Remainder::Append(remainder_, bytes);
+  worker_->ChangeHeldInput(before, remainder_->held_bytes());
+}
+
+void Connection::FreeRemainder() {
+  if (remainder_ == nullptr) return;
+  worker_->ChangeHeldInput(remainder_->held_bytes(), 0);
+  Remainder::Free(remainder_);
+  remainder_ = nullptr;
 }
 
 // Calls the session until it has nothing more to take. A session that was replaced (an upgrade)
@@ -114,10 +129,7 @@ void Connection::OfferRemainder() {
   // output, and nothing appends input but Deliver.
   const size_t consumed = OfferToSession(remainder_->span());
   remainder_->begin += static_cast<uint32_t>(consumed);
-  if (remainder_->begin == remainder_->end || state_ != State::kOpen) {
-    Remainder::Free(remainder_);
-    remainder_ = nullptr;
-  }
+  if (remainder_->begin == remainder_->end || state_ != State::kOpen) FreeRemainder();
 }
 
 void Connection::DeliverInputEnd() {
@@ -147,7 +159,10 @@ void Connection::ResumeReceive() {
 
 // Makes the armed state of the receive follow what is wanted now.
 void Connection::UpdateReceiving() {
-  const bool wanted = receiving() || state_ == State::kLingering;
+  // Who is paused for memory still handles what it has received. Who is held back is so for a
+  // moment.
+  const bool open = state_ == State::kOpen && !receive_paused_ && !output_paused_;
+  const bool wanted = (open && !memory_paused_) || state_ == State::kLingering;
   if (wanted && !receive_armed_ && !starved_ && !input_ended_) {
     ArmReceive();
   } else if (!wanted && receive_armed_ && state_ == State::kOpen) {

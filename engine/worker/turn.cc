@@ -60,6 +60,7 @@ bool Worker::Turn() {
   RearmStarved();
   OfferRemainders();
   FlushScheduled();
+  EnforceMemoryLimits();
   ReleaseClosed();
   PublishFigures();
   return !Stopped();
@@ -142,6 +143,8 @@ void Worker::OfferRemainders() {
     Connection* connection = slab_.Get(ref.slot, ref.generation);
     if (connection == nullptr) continue;
     connection->offer_scheduled_ = false;
+    if (over_memory_limit()) [[unlikely]]
+      HoldBack(*connection);
     if (connection->remainder_ != nullptr && connection->receiving()) connection->OfferRemainder();
     if (connection->input_ended_) connection->DeliverInputEnd();
   }
@@ -183,7 +186,9 @@ void Worker::ReleaseClosed() {
 
 void Worker::Release(Connection& connection) {
   DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
+  if (connection.doomed_) doomed_bytes_ -= connection.HeldBytes();
   connection.ReleaseQueue();
+  connection.FreeRemainder();
   ++closes_in_flight_;
   ring_->SubmitClose(connection.fd_,
                      UserData(kOperationClose, 0, static_cast<uint32_t>(connection.fd_)));
@@ -200,6 +205,11 @@ void Worker::PublishFigures() {
   counters().ring_submissions.Set(figures.sqe_count);
   counters().ring_overflows.Set(figures.cq_overflow_count);
   counters().ring_completions.Add(completions_last_turn_);
+  counters().buffered_input_bytes.Set(held_input_bytes_);
+  counters().buffered_output_bytes.Set(held_output_bytes_ + send_queues_.held_bytes());
+  counters().slab_bytes.Set(slab_.mapped_bytes());
+  counters().receive_buffers_in_use.Set(ring_->BufferCount() - ring_->BuffersAtHome());
+  if (now_ >= publish_heap_at_) PublishHeap();
 }
 
 void Worker::ArmWake() {

@@ -19,6 +19,9 @@ namespace {
 // for files, outbound connections and logs.
 constexpr uint32_t kDescriptorsKept = 64;
 
+// 0 = no limit.
+size_t LimitOf(uint64_t bytes) { return bytes == 0 ? SIZE_MAX : static_cast<size_t>(bytes); }
+
 uint32_t ConnectionsMax(const ServerOptions& options) {
   if (options.worker_connections_max > 0) return options.worker_connections_max;
   const int64_t descriptors = sysconf(_SC_OPEN_MAX);
@@ -35,6 +38,8 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
       ring_(std::move(ring)),
       now_(ring_->Now()),
       connections_max_(ConnectionsMax(server.options)),
+      memory_soft_(LimitOf(server.options.buffered_bytes_soft)),
+      memory_hard_(LimitOf(server.options.buffered_bytes_hard)),
       posted_(std::make_unique<Posted>()) {
   wake_fd_ = eventfd(0, EFD_CLOEXEC);
   CHECK(wake_fd_ >= 0);

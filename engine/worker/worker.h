@@ -90,6 +90,16 @@ class Worker {
   void ListForClose(Connection& connection);
   // A session that was replaced or closed, perhaps while one of its calls is on the stack.
   void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
+  // Memory: see memory_limits.cc.
+  void ChangeHeldInput(size_t before, size_t after) { held_input_bytes_ += after - before; }
+  void ChangeHeldOutput(size_t before, size_t after) { held_output_bytes_ += after - before; }
+  // Of a connection that was closed for it, and comes back with its last completion.
+  void Doom(size_t bytes) { doomed_bytes_ += bytes; }
+  size_t buffered_bytes() const {
+    return held_input_bytes_ + held_output_bytes_ + send_queues_.held_bytes() - doomed_bytes_;
+  }
+  bool over_memory_limit() const { return buffered_bytes() > memory_hard_; }
+  void HoldBack(Connection& connection);
   SendQueuePool& send_queues() { return send_queues_; }
   ReceivedBuffer& received() { return received_; }
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
@@ -112,7 +122,9 @@ class Worker {
   void TellStop(bool also_fresh);
   bool Stopped() const;
   void PublishFigures();
+  void PublishHeap();
   void TrimMemoryAfterAFall();
+  void EnforceMemoryLimits();
   Ring::Wait NextWait();
   Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
   friend class Connection;
@@ -146,6 +158,33 @@ class Worker {
   // Addresses that SQEs of this turn point at.
   std::vector<std::unique_ptr<Address>> connect_addresses_;
 
+  // memory_limits.cc. A limit that is off is SIZE_MAX.
+  struct Fat {
+    size_t bytes;
+    SlotRef ref;
+    static bool Less(const Fat& left, const Fat& right) { return left.bytes < right.bytes; }
+  };
+  template <typename Wanted>
+  void CollectFattest(size_t share, Wanted&& wanted);
+  Fat TakeFattest();
+  size_t ShareOf(size_t limit) const;
+  void PauseFattest(size_t excess);
+  void ResumePaused();
+  void AbortFattest(size_t excess);
+  void ReleaseHeldBack();
+  void WatchPaused();
+  size_t memory_soft_;
+  size_t memory_hard_;
+  size_t held_input_bytes_ = 0;   // remainders, and what sessions said
+  size_t held_output_bytes_ = 0;  // what sessions said; the rest is in send_queues_
+  size_t doomed_bytes_ = 0;
+  size_t next_walk_at_ = 0;
+  TimerId watch_timer_ = 0;
+  std::vector<SlotRef> held_back_list_;  // until there is room again, or the turn ends
+  std::vector<SlotRef> paused_list_;     // until below soft
+  std::vector<Fat> fattest_;             // scratch
+
+  TimePoint publish_heap_at_ = 0;
   std::unique_ptr<Posted> posted_;
   int wake_fd_ = -1;
   uint64_t wake_value_ = 0;

@@ -11,6 +11,9 @@ namespace {
 constexpr uint64_t kTurnsPerConnectionMax = 100'000;
 // From OnClosed until the last completion of the connection has come, late as it may be.
 constexpr TimePoint kCloseToleranceNs = 20'000'000;
+// By how much a worker may exceed its hard limit at the end of a turn: the largest message of a
+// plan and the blocks that it needs, or a piece of a file, with the queue in front of it.
+constexpr size_t kMemoryOvershootMax = 192 * 1024;
 }  // namespace
 
 Episode::Episode(uint64_t seed, uint32_t connection_count)
@@ -62,6 +65,11 @@ SimulatedEngine::Options Episode::DrawOptions() {
   options.stream.send_queue_bytes_max = 256 * 1024;
   options.stream.send_queue_bytes_high = random.Between(1, 32) * 1024;
   options.stream.send_queue_bytes_low = options.stream.send_queue_bytes_high / 4;
+  if (random.Chance(0.3)) {
+    memory_hard_ = random.Between(100, 1000) * 1024;
+    options.buffered_bytes_hard = memory_hard_;
+    options.buffered_bytes_soft = random.Chance(0.2) ? 0 : memory_hard_ / random.Between(1, 4);
+  }
   receive_slack_bytes_ = size_t{options.ring.buffer_count} * options.ring.buffer_bytes;
   return options;
 }
@@ -86,6 +94,8 @@ void Episode::Connect() {
   record->callbacks_throw = world_.random.Chance(0.03);
   // What waits for a slow reader is not idle, so the read deadline comes late.
   record->was_held_back = plan.kind == PeerPlan::Kind::kSlow;
+  // Neither is who is paused because others hold too much.
+  record->was_held_back |= memory_hard_ != 0;
   // The accept may complete within ConnectPeer, but its completion is read later.
   std::shared_ptr<SimulatedStream> stream = engine_.ConnectPeer(plan.room);
   if (stream == nullptr) {
@@ -121,6 +131,10 @@ void Episode::Stop() {
 
 void Episode::CheckTurn() {
   ++turns_;
+  if (memory_hard_ != 0 && engine_.worker().buffered_bytes() > memory_hard_ + kMemoryOvershootMax) {
+    world_.Fail(fmt::format("{} bytes are held, the limit is {}", engine_.worker().buffered_bytes(),
+                            memory_hard_));
+  }
   if (turns_ % 8 != 0) return;
   const StreamOptions& options = engine_.stream_options();
   for (const auto& record : protocol_.records()) {
@@ -163,6 +177,7 @@ void Episode::Run(Tally& tally) {
   tally.receive_paused += counters.receive_paused.Get();
   tally.send_stuck += counters.send_stuck.Get();
   tally.deadline_rearmed += counters.deadline_rearmed.Get();
+  tally.paused_for_memory += counters.receive_paused_memory.Get();
 }
 
 void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& record) {
@@ -185,6 +200,10 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
                      peer.stream().closed_at() - record.closed_at));
   }
   if (stops_midway_ || record.callback_threw || record.refused_output) return;
+  if (record.close_reason == CloseReason::kMemory) {
+    if (memory_hard_ == 0) fail("there is no limit");
+    return;
+  }
 
   const PeerPlan& plan = peer.plan();
   if (plan.expected_reason != CloseReason::kNone && plan.expected_reason != record.close_reason) {

@@ -27,6 +27,7 @@ struct Tally {
   uint64_t receive_paused = 0;
   uint64_t send_stuck = 0;
   uint64_t deadline_rearmed = 0;
+  uint64_t paused_for_memory = 0;
 };
 
 // One worker's life under one seed: peers connect, do what they were drawn to do, the worker stops.
@@ -49,6 +50,7 @@ class Episode {
   World world_;
   EchoProtocol protocol_;
   size_t receive_slack_bytes_ = 0;
+  size_t memory_hard_ = 0;
   SimulatedEngine engine_;
   OutboundTraffic outbound_;
   uint32_t outbound_busy_ = 0;

@@ -13,6 +13,8 @@ SimulatedEngine::SimulatedEngine(World& world, Protocol& protocol, const Options
       counters_(*counters_storage_) {
   server_.options.worker_connections_max = options.connections_max;
   server_.options.stop_timeout = options.stop_timeout;
+  server_.options.buffered_bytes_soft = options.buffered_bytes_soft;
+  server_.options.buffered_bytes_hard = options.buffered_bytes_hard;
   // Low enough that most echoes of a simulation leave from where they were received.
   server_.options.lease_bytes_min = 16;
   ListenerDefinition definition;
@@ -57,6 +59,9 @@ void SimulatedEngine::ExpectNothingLeft() {
   expect(ring_->sockets_open(), 0, "number of open sockets");
   expect(worker_->connection_count(), 0, "number of connections");
   expect(counters_.connections_open.Get(), 0, "connections_open");
+  expect(worker_->buffered_bytes(), 0, "number of buffered bytes");
+  expect(counters_.buffered_input_bytes.Get(), 0, "buffered_input_bytes");
+  expect(counters_.buffered_output_bytes.Get(), 0, "buffered_output_bytes");
   uint64_t closed = 0;
   for (const Counter& counter : counters_.closed_by_reason) closed += counter.Get();
   expect(closed, counters_.connections_closed.Get(), "sum of closed_by_reason");

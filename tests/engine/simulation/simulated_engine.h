@@ -25,6 +25,8 @@ class SimulatedEngine {
     uint32_t connections_max = 1000;
     size_t backlog = 1000;
     Duration stop_timeout = std::chrono::seconds(30);
+    uint64_t buffered_bytes_soft = 0;
+    uint64_t buffered_bytes_hard = 0;
   };
 
   SimulatedEngine(World& world, Protocol& protocol, const Options& options);

@@ -38,9 +38,9 @@ void Print(const Tally& tally, double seconds) {
   }
   fmt::print(
       "\naccept paused {}, held at the door {}, receives starved {}, receives paused {}, "
-      "stuck sends {}, deadlines re-armed {}\n",
+      "stuck sends {}, deadlines re-armed {}, paused for memory {}\n",
       tally.accept_paused, tally.accept_held, tally.receive_starved, tally.receive_paused,
-      tally.send_stuck, tally.deadline_rearmed);
+      tally.send_stuck, tally.deadline_rearmed, tally.paused_for_memory);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -60,7 +60,7 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
        {CloseReason::kPeerClosed, CloseReason::kPeerReset, CloseReason::kLocal,
         CloseReason::kHandlerError, CloseReason::kHandshakeTimeout, CloseReason::kMessageTimeout,
         CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping,
-        CloseReason::kConnectTimeout, CloseReason::kConnectFailed}) {
+        CloseReason::kConnectTimeout, CloseReason::kConnectFailed, CloseReason::kMemory}) {
     EXPECT_GT(tally.by_reason[static_cast<int>(reason)], 0u) << CloseReasonName(reason);
   }
   EXPECT_GT(tally.accept_paused, 0u);
@@ -69,6 +69,7 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   EXPECT_GT(tally.receive_paused, 0u);
   EXPECT_GT(tally.send_stuck, 0u);
   EXPECT_GT(tally.deadline_rearmed, 0u);
+  EXPECT_GT(tally.paused_for_memory, 0u);
   EXPECT_GT(tally.complete, tally.connections / 2);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <string>
@@ -331,6 +332,51 @@ TEST_F(WorkerTest, LargeMessagesComeBackWholeFromTheirReceiveBuffers) {
     for (const int other : stuck) close(other);
   });
   EXPECT_GE(counters_.send_stuck.Get(), 1u);
+}
+
+TEST_F(WorkerTest, AFramedProtocolHearsOfBackpressureAndDropsByItsPolicy) {
+  stream_.send_queue_bytes_max = stream_.send_queue_bytes_high = 8u << 20;
+  stream_.send_queue_bytes_low = 1u << 20;
+  std::atomic<int> backpressure = 0;
+  std::atomic<int> drained = 0;
+  lines_.on_backpressure = [&](Peer&) { ++backpressure; };
+  lines_.on_drained = [&](Peer&) { ++drained; };
+  int dropped = 0;
+  int queued = 0;
+  lines_.on_message = [&](Peer& peer, std::string_view line) {
+    if (line == "news") {
+      // More than the socket and the queue hold.
+      peer.connection().SetSendQueuePolicy(SendQueuePolicy::kDropNewest);
+      for (int i = 0; i < 40; ++i) {
+        const SendResult result = peer.Send(std::string(1u << 20, static_cast<char>('a' + i % 26)));
+        dropped += result == SendResult::kDroppedNewest;
+        queued += Queued(result);
+      }
+    } else {
+      peer.connection().SetSendQueuePolicy(SendQueuePolicy::kRefuse);
+      StreamOptions& own = stream_;
+      own.send_queue_bytes_high = 2u << 20;
+      peer.connection().SetOptions(own);
+      for (int i = 0; i < 3; ++i) peer.Send(std::string(1u << 20, 'x'));
+    }
+  };
+  Run([&](uint16_t port) {
+    const int fd = ConnectTo(port);
+    SendAll(fd, "news\n");
+    std::string news = ReadBytes(fd, size_t{7} * ((1u << 20) + 1));
+    EXPECT_EQ(std::count(news.begin(), news.end(), '\n'), 7);
+    EXPECT_EQ(news.front(), 'a');
+    EXPECT_EQ(news[news.size() - 2], 'g');
+    SendAll(fd, "more\n");
+    EXPECT_EQ(ReadBytes(fd, size_t{3} * ((1u << 20) + 1)).size(), size_t{3} * ((1u << 20) + 1));
+    while (drained == 0) std::this_thread::yield();
+    close(fd);
+  });
+  EXPECT_EQ(queued, 7);
+  EXPECT_EQ(dropped, 33);
+  EXPECT_EQ(counters_.send_dropped_newest.Get(), 33u);
+  EXPECT_EQ(backpressure, 1);
+  EXPECT_EQ(drained, 1);
 }
 
 TEST_F(WorkerTest, ConnectionsBeyondTheLimitWaitAtTheDoorAndAreServedLater) {
