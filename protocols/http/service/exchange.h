@@ -60,7 +60,6 @@ struct OutputPiece {
 struct PendingExchange {
   Exchange exchange;
   std::vector<OutputPiece> pieces;
-  size_t bytes_held = 0;
   // Called when the connection can take more of a streamed response.
   absl::AnyInvocable<void()> on_drained;
   std::string method;  // kept only with an access log
@@ -84,6 +83,7 @@ struct Pipeline {
   Pipeline& operator=(const Pipeline&) = delete;
 
   std::deque<PendingExchange> slots;
+  size_t bytes_held = 0;  // of all slots
   std::shared_ptr<PendingLink> link;
 };
 

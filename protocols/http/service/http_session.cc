@@ -25,6 +25,7 @@ size_t HttpSession::OnInput(Connection& connection, std::span<char> input) {
     const std::string_view rest = bytes.substr(consumed);
     if (body_ != nullptr) {
       consumed += ReadBody(connection, rest);
+      ReportHeld(connection);
       continue;
     }
     if (last_request_) return bytes.size();

@@ -102,8 +102,11 @@ class HttpSession final : public Session {
   void ReleaseInput(Connection& connection, HoldReason why);
   void Expect(Connection& connection, Wait wait);
   void Complete(Connection& connection);
+  void ReportHeld(Connection& connection);
 
   // session_output.cc
+  bool MayHold(const Connection& connection, size_t bytes) const;
+  void ChangeHeld(Connection& connection, size_t before, size_t after);
   bool IsFirst(const Exchange& exchange) const;
   bool EmitPieces(Connection& connection, PendingExchange& slot);
   void Advance(Connection& connection);

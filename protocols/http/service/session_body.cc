@@ -182,6 +182,7 @@ void HttpSession::DispatchCollected(Connection& connection, BodyProgress& body) 
 
 void HttpSession::RefuseBody(Connection& connection, int status, CloseReason reason) {
   const std::unique_ptr<BodyProgress> body = std::move(body_);
+  ReportHeld(connection);
   if (!body->streaming) {
     Refuse(connection, nullptr, status, reason);
     return;

@@ -32,16 +32,16 @@ void CloseHandshake::SendCloseFrame(Connection& connection, uint16_t code,
   reason = CutReason(reason);
   const size_t payload_bytes = empty ? 0 : 2 + reason.size();
   const size_t frame_bytes = FrameHeaderBytes(payload_bytes) + payload_bytes;
-  // Refused only by a full queue or a dead connection; the connection then closes without a frame.
-  char* out = connection.ReserveOutput(frame_bytes);
-  if (out == nullptr) return;
-  out += WriteFrameHeader(out, Opcode::kClose, payload_bytes);
+  char frame[kFrameHeaderBytesMax + kControlPayloadBytesMax];
+  char* out = frame + WriteFrameHeader(frame, Opcode::kClose, payload_bytes);
   if (!empty) {
     out[0] = static_cast<char>(code >> 8);
     out[1] = static_cast<char>(code);
     reason.copy(out + 2, reason.size());
   }
-  connection.CommitOutput(frame_bytes);
+  static_assert(kControlPayloadBytesMax + 2 <= Connection::kGoodbyeBytesMax);
+  // Room is kept for it; a dead connection refuses it and closes without.
+  connection.SendControl({frame, frame_bytes}, /*last=*/true);
 }
 
 void CloseHandshake::Begin(Connection& connection, uint16_t code, std::string_view reason,

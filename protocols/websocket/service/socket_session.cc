@@ -17,6 +17,14 @@ const http::RequestHead& SocketSession::request() const {
   return *route_.opening_;
 }
 
+SendResult SocketSession::SendControlFrame(Opcode opcode, std::string_view payload) {
+  if (!close_.open()) return SendResult::kClosed;
+  char frame[kFrameHeaderBytesMax + kControlPayloadBytesMax];
+  const size_t header_bytes = WriteFrameHeader(frame, opcode, payload.size());
+  payload.copy(frame + header_bytes, payload.size());
+  return connection_.SendControl({frame, header_bytes + payload.size()});
+}
+
 SendResult SocketSession::SendFrame(Opcode opcode, std::string_view payload) {
   if (!close_.open()) return SendResult::kClosed;
   char header[kFrameHeaderBytesMax];
@@ -30,7 +38,7 @@ SendResult SocketSession::Ping(std::string_view payload) {
   if (payload.size() > kControlPayloadBytesMax) {
     throw std::invalid_argument("a ping carries at most 125 bytes");
   }
-  return SendFrame(Opcode::kPing, payload);
+  return SendControlFrame(Opcode::kPing, payload);
 }
 
 void SocketSession::Close(uint16_t code, std::string_view reason) {
@@ -52,6 +60,7 @@ size_t SocketSession::OnInput(Connection& connection, std::span<char> input) {
     if (!connection.receiving()) break;
   }
   BoundIncompleteMessage(between_messages);
+  connection.SetHeldBytes(parser_.held_bytes(), 0);
   return given - input.size();
 }
 
@@ -67,7 +76,8 @@ void SocketSession::OnEvent(const FrameEvent& event) {
       }
       return;
     case FrameEvent::Kind::kPing:
-      SendFrame(Opcode::kPong, event.text());
+      // Refused when the queue is full: a peer that asks and does not read has no use for it.
+      SendControlFrame(Opcode::kPong, event.text());
       if (close_.open()) InvokePing(event.text());
       return;
     case FrameEvent::Kind::kPong:
@@ -105,7 +115,15 @@ void SocketSession::OnTimeout(Connection& connection, CloseReason reason) {
   close_.SendGoodbye(connection, message ? CloseCode::kPolicyViolation : CloseCode::kGoingAway);
 }
 
-void SocketSession::OnIdleProbe(Connection&) { SendFrame(Opcode::kPing, {}); }
+void SocketSession::OnIdleProbe(Connection&) { SendControlFrame(Opcode::kPing, {}); }
+
+void SocketSession::OnBackpressure(Connection&) {
+  if (close_.open()) InvokeBackpressure();
+}
+
+void SocketSession::OnSendQueueFull(Connection& connection) {
+  close_.SendGoodbye(connection, CloseCode::kPolicyViolation);
+}
 
 void SocketSession::OnDrained(Connection&) {
   if (close_.open()) InvokeDrained();

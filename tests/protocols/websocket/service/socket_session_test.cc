@@ -148,6 +148,69 @@ TEST_F(SocketSessionTest, ASlowReaderIsHeldBackAndThenDrained) {
                          ";text:waits;");
 }
 
+TEST_F(SocketSessionTest, BackpressureIsToldOnceAndThenDrained) {
+  stream_.send_queue_bytes_high = 100'000;
+  stream_.send_queue_bytes_low = 10'000;
+  std::string told;
+  route_.on_backpressure = [&](auto&) { told += "backpressure;"; };
+  route_.on_drained = [&](auto&) { told += "drained;"; };
+  Open();
+  for (int i = 0; i < 3; ++i) socket().SendBinary(std::string(90'000, 'a'));
+  EXPECT_EQ(told, "");
+  AdvanceTime(milliseconds(1));
+  EXPECT_EQ(told, "backpressure;");
+  for (int turns = 0; turns < 100; ++turns) {
+    Frames();
+    AdvanceTime(milliseconds(1));
+  }
+  EXPECT_EQ(told, "backpressure;drained;");
+}
+
+TEST_F(SocketSessionTest, DropOldestDropsWholeMessagesAndNoPong) {
+  stream_.send_queue_bytes_max = 100'000;
+  stream_.send_queue_bytes_high = 100'000;
+  stream_.send_queue_policy = SendQueuePolicy::kDropOldest;
+  Open();
+  EXPECT_EQ(socket().SendText("first"), SendResult::kQueued);
+  EXPECT_EQ(socket().Ping("kept"), SendResult::kQueued);
+  EXPECT_EQ(socket().SendBinary(std::string(60'000, 'b')), SendResult::kQueued);
+  EXPECT_EQ(socket().SendBinary(std::string(60'000, 'c')), SendResult::kDroppedOldest);
+  std::string got;
+  for (int turns = 0; turns < 50; ++turns) {
+    AdvanceTime(milliseconds(1));
+    got += Frames();
+  }
+  EXPECT_TRUE(got == "ping:kept;binary:" + std::string(60'000, 'c') + ";") << got.substr(0, 50);
+}
+
+TEST_F(SocketSessionTest, PolicyCloseSaysGoodbyeWith1008) {
+  stream_.send_queue_bytes_max = 100'000;
+  stream_.send_queue_policy = SendQueuePolicy::kClose;
+  Open();
+  EXPECT_EQ(socket().SendBinary(std::string(99'000, 'a')), SendResult::kQueued);
+  EXPECT_EQ(socket().SendBinary(std::string(9'000, 'b')), SendResult::kClosed);
+  EXPECT_FALSE(socket().open());
+  EXPECT_EQ(socket().SendText("c"), SendResult::kClosed);
+  std::string got;
+  for (int turns = 0; turns < 50; ++turns) {
+    AdvanceTime(milliseconds(1));
+    got += Frames();
+  }
+  EXPECT_TRUE(got == "binary:" + std::string(99'000, 'a') + ";" + Closed(1008));
+  EXPECT_EQ(close_.cause, CloseReason::kSendQueueFull);
+  EXPECT_EQ(close_.code, 1008);
+}
+
+TEST_F(SocketSessionTest, ReportsAMessageThatItPutsTogether) {
+  Open();
+  const std::string frame = Frame(Opcode::kBinary, std::string(20'000, 'x'));
+  Feed(frame.substr(0, 15'000));
+  EXPECT_GE(counters_.buffered_input_bytes.Get(), 15'000u);
+  Feed(frame.substr(15'000));
+  AdvanceTime(milliseconds(1));
+  EXPECT_EQ(counters_.buffered_input_bytes.Get(), 0u);
+}
+
 TEST_F(SocketSessionTest, ConstructsAndDestroysOneContextPerConnection) {
   for (int i = 0; i < 3; ++i) {
     Open();
