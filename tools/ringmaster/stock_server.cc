@@ -134,7 +134,7 @@ absl::Status StockServer::AddWebSocketEcho(http::Service& service,
   }
   echo->on_message = [](auto& peer, const Message& message) {
     // A peer that sends but does not read: its queue is full, and an echo that leaves messages out
-    // would be a lie.
+    // would be a lie, unless the route's policy is to drop some.
     if (peer.Send(message) == SendResult::kFull) peer.Close(1008, "the output queue is full");
   };
   definition_.validators.push_back([route = echo.get()] { return route->Prepare(); });
