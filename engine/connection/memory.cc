@@ -53,6 +53,8 @@ void Connection::AbortForMemory() {
   // The kernel may be reading from the queue: it goes with the last completion.
   doomed_ = true;
   worker_->Doom(HeldBytes());
+  // Also for who was on its way out: what it had to send yet is lost for this.
+  close_reason_ = CloseReason::kMemory;
   Abort(CloseReason::kMemory);
 }
 

@@ -247,6 +247,7 @@ size_t Connection::output_bytes() const { return queue_ == nullptr ? 0 : queue_-
 
 // The queue went above its high watermark in this turn.
 void Connection::TellBackpressure() {
+  if (state_ == State::kConnecting) return;  // told when there is a peer
   tell_high_ = false;
   if (state_ == State::kOpen) Guard([&] { session_->OnBackpressure(*this); });
 }
