@@ -204,6 +204,8 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
     if (memory_hard_ == 0) fail("there is no limit");
     return;
   }
+  // The time of a message runs on while nothing is received of it for want of memory.
+  if (memory_hard_ != 0 && record.close_reason == CloseReason::kMessageTimeout) return;
 
   const PeerPlan& plan = peer.plan();
   if (plan.expected_reason != CloseReason::kNone && plan.expected_reason != record.close_reason) {
