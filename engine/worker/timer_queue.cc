@@ -1,5 +1,7 @@
 #include "engine/worker/timer_queue.h"
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace ringmaster {
@@ -7,11 +9,34 @@ namespace ringmaster {
 TimerId TimerQueue::Add(TimePoint deadline, Duration period, absl::AnyInvocable<void()> callback) {
   const TimerId id = next_id_++;
   timers_.emplace(id, Timer{period, std::move(callback)});
-  heap_.push({deadline, id});
+  Push({deadline, id});
   return id;
 }
 
-bool TimerQueue::Cancel(TimerId id) { return timers_.erase(id) > 0; }
+bool TimerQueue::Cancel(TimerId id) {
+  if (timers_.erase(id) == 0) return false;
+  if (heap_.size() > 2 * timers_.size() + kCancelledKept) DropCancelled();
+  return true;
+}
+
+void TimerQueue::Push(Entry entry) {
+  heap_.push_back(entry);
+  std::push_heap(heap_.begin(), heap_.end(), std::greater<Entry>());
+}
+
+TimerQueue::Entry TimerQueue::Pop() {
+  std::pop_heap(heap_.begin(), heap_.end(), std::greater<Entry>());
+  const Entry entry = heap_.back();
+  heap_.pop_back();
+  return entry;
+}
+
+// Costs the heap's length after as many cancels: constant for each.
+void TimerQueue::DropCancelled() {
+  std::erase_if(heap_, [this](const Entry& entry) { return !timers_.contains(entry.id); });
+  std::make_heap(heap_.begin(), heap_.end(), std::greater<Entry>());
+  if (heap_.capacity() > 4 * heap_.size() + kCancelledKept) heap_.shrink_to_fit();
+}
 
 uint32_t TimerQueue::Run(TimePoint now) {
   uint32_t run_count = 0;
@@ -19,9 +44,8 @@ uint32_t TimerQueue::Run(TimePoint now) {
   // loop.
   const TimerId first_new_id = next_id_;
   std::vector<Entry> repeated;
-  while (!heap_.empty() && heap_.top().deadline <= now) {
-    const Entry entry = heap_.top();
-    heap_.pop();
+  while (!heap_.empty() && heap_.front().deadline <= now) {
+    const Entry entry = Pop();
     const auto it = timers_.find(entry.id);
     if (it == timers_.end()) continue;  // cancelled
     if (entry.id >= first_new_id) {
@@ -43,7 +67,7 @@ uint32_t TimerQueue::Run(TimePoint now) {
       }
     }
   }
-  for (const Entry& entry : repeated) heap_.push(entry);
+  for (const Entry& entry : repeated) Push(entry);
   return run_count;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <queue>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -17,20 +16,23 @@ using TimerId = uint64_t;
 // (connection/deadlines.cc).
 //
 // Cancelling erases the callback at once, so what it captured is released; the heap entry goes when
-// its deadline comes.
+// its deadline comes, or when half of the heap is of cancelled timers: a timer of hours for every
+// short connection must not add up.
 class TimerQueue {
  public:
   TimerId Add(TimePoint deadline, Duration period, absl::AnyInvocable<void()> callback);
   bool Cancel(TimerId id);
 
   // The next deadline, or kNever. May be that of a cancelled timer: one early wake-up, no harm.
-  TimePoint NextDeadline() const { return heap_.empty() ? kNever : heap_.top().deadline; }
+  TimePoint NextDeadline() const { return heap_.empty() ? kNever : heap_.front().deadline; }
 
   // Runs what is due at `now`, at most once each. A callback may add and cancel timers, its own
   // included. Returns how many ran.
   uint32_t Run(TimePoint now);
 
   size_t size() const { return timers_.size(); }
+  // Entries of the heap, those of cancelled timers included.
+  size_t heap_size() const { return heap_.size(); }
 
  private:
   struct Entry {
@@ -45,7 +47,14 @@ class TimerQueue {
     absl::AnyInvocable<void()> callback;
   };
 
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<Entry>> heap_;
+  // Fewer cancelled entries than this are not worth the walk.
+  static constexpr size_t kCancelledKept = 64;
+
+  void Push(Entry entry);
+  Entry Pop();
+  void DropCancelled();
+
+  std::vector<Entry> heap_;  // the nearest deadline in front
   absl::flat_hash_map<TimerId, Timer> timers_;
   TimerId next_id_ = 1;
 };
