@@ -103,6 +103,29 @@ class Slab {
     }
   }
 
+  static constexpr uint32_t kEnd = UINT32_MAX;
+
+  // The same over at most `slots_max` slots from `begin` on; returns where to go on, or kEnd.
+  // Between two calls anything may be allocated and freed: what stays allocated is visited once.
+  template <typename Visit>
+  uint32_t ForEachFrom(uint32_t begin, uint32_t slots_max, Visit&& visit) {
+    uint32_t looked_at = 0;
+    uint32_t slot = begin;
+    while (slot / kSlotsPerChunk < chunks_.size()) {
+      Chunk& chunk = chunks_[slot / kSlotsPerChunk];
+      if (chunk.used_count == 0) {
+        slot = (slot / kSlotsPerChunk + 1) * kSlotsPerChunk;
+        continue;
+      }
+      if (looked_at == slots_max) return slot;
+      ++looked_at;
+      Slot& place = chunk.slots[slot % kSlotsPerChunk];
+      if (place.allocated) visit(*place.value());
+      ++slot;
+    }
+    return kEnd;
+  }
+
   uint32_t used_count() const { return used_count_; }
   size_t mapped_bytes() const { return mapped_chunk_count_ * kChunkBytes; }
 
