@@ -69,6 +69,11 @@ class FramedProtocol final : public Protocol {
       Codec::Encode(message, encoded);
       return connection_->Send(encoded);
     }
+    // See Connection::SetTimeout.
+    void SetTimeout(Duration Timeouts::*timeout, Duration duration) {
+      connection_->SetTimeout(timeout, duration);
+    }
+    void SetTimeouts(const Timeouts& timeouts) { connection_->SetTimeouts(timeouts); }
     // Sends what is queued, then closes.
     void Close() { connection_->CloseAfterFlush(CloseReason::kLocal, Linger::kYes); }
 
@@ -103,6 +108,8 @@ class FramedProtocol final : public Protocol {
       Peer peer(&connection, &context_);
       if (protocol_.on_open) protocol_.on_open(peer);
     }
+
+    std::string_view protocol_name() const override { return Codec::kName; }
 
     void OnConnected(Connection& connection) override { Open(connection); }
 

@@ -27,6 +27,9 @@ class Session {
  public:
   virtual ~Session() = default;
 
+  // What it speaks now, for listings: after an upgrade another than its listener's. A constant.
+  virtual std::string_view protocol_name() const;
+
   // `input` is everything received and not yet consumed, oldest first; it may be changed in place
   // (unmasking). Returns how many bytes from the front were consumed; the rest is kept and offered
   // again, together with what arrives next. A session that loops over several messages stops when
@@ -57,6 +60,10 @@ class Session {
 
   // Graceful stop: finish what was received, then close. Called once. Default: CloseAfterFlush.
   virtual void OnStop(Connection& connection);
+
+  // The operator wants this connection gone. The session may queue a goodbye and CloseAfterFlush
+  // with kKilled; the engine bounds it by timeouts.close. Default: Abort.
+  virtual void OnKilled(Connection& connection);
 
   // A handler threw `what` from one of the calls above. The session may queue a goodbye; the engine
   // closes with kHandlerError after it was flushed.

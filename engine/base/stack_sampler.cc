@@ -2,11 +2,14 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <limits.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <time.h>
 #include <unistd.h>
 #include <unwind.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 #include <utility>
@@ -45,6 +48,28 @@ std::string_view FileName(const char* path) {
   return name.substr(name.rfind('/') + 1);
 }
 
+// This program's file and where it was loaded. dladdr(3) names it by argv[0], and that of a worker
+// is a title for `ps`.
+struct Program {
+  std::string name;
+  void* base = nullptr;
+
+  Program() {
+    char path[PATH_MAX];
+    const ssize_t bytes = ::readlink("/proc/self/exe", path, sizeof(path) - 1);
+    path[std::max<ssize_t>(bytes, 0)] = '\0';
+    name = FileName(path);
+    Dl_info module = {};
+    if (::dladdr(reinterpret_cast<void*>(::getauxval(AT_ENTRY)), &module) != 0) {
+      base = module.dli_fbase;
+    }
+  }
+};
+const Program& ThisProgram() {
+  static const Program program;
+  return program;
+}
+
 }  // namespace
 
 StackSampler::StackSampler(pthread_t target, absl::AnyInvocable<void()> on_target)
@@ -57,7 +82,8 @@ StackSampler::StackSampler(pthread_t target, absl::AnyInvocable<void()> on_targe
     return ::sigaction(kSignal, &action, nullptr) == 0;
   }();
   CHECK(installed);
-  // Opens the executable's symbols now: after an update its path names another file.
+  // Looks at the executable now: after an update its path names another file.
+  ThisProgram();
   char name[64];
   absl::Symbolize(reinterpret_cast<const void*>(&AddFrame), name, sizeof(name));
 }
@@ -103,7 +129,10 @@ std::string StackSampler::Describe(size_t frame) const {
   Dl_info module = {};
   std::string place = fmt::format("{:#x}", frames_[frame]);
   if (::dladdr(address, &module) != 0 && module.dli_fname != nullptr) {
-    place = fmt::format("{}+{:#x}", FileName(module.dli_fname),
+    const Program& program = ThisProgram();
+    const std::string_view file = module.dli_fbase == program.base ? std::string_view(program.name)
+                                                                   : FileName(module.dli_fname);
+    place = fmt::format("{}+{:#x}", file,
                         frames_[frame] - reinterpret_cast<uintptr_t>(module.dli_fbase));
   }
   return known ? fmt::format("{} ({})", name, place) : place;

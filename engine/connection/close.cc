@@ -47,6 +47,17 @@ void Connection::Abort(CloseReason reason) {
   BeginClosing();
 }
 
+void Connection::Kill() {
+  if (state_ != State::kOpen) {
+    Abort(CloseReason::kKilled);
+    return;
+  }
+  Guard([&] { session_->OnKilled(*this); });
+  // The session's way out, if it took one; a handler that threw has its own.
+  if (state_ == State::kOpen) Abort(CloseReason::kKilled);
+  BoundGoodbye();
+}
+
 void Connection::OnPeerError(int error) {
   static_cast<void>(error);
   Abort(CloseReason::kPeerReset);
@@ -72,6 +83,7 @@ void Connection::NotifyClosed() {
   closed_told_ = true;
   worker_->counters().closed_by_reason[static_cast<int>(close_reason_)].Add();
   if (session_ == nullptr) return;
+  const Worker::Delivering delivering(*worker_, *this);
   try {
     session_->OnClosed(*this, close_reason_);
   } catch (const std::exception& exception) {

@@ -4,6 +4,7 @@
 
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
+#include "engine/connection/own_bounds.h"
 #include "engine/connection/remainder.h"
 #include "engine/connection/send_queue.h"
 #include "engine/worker/worker.h"
@@ -19,24 +20,21 @@ UserData Connection::Tag(uint8_t operation) const {
 }
 
 const PeerAddress& Connection::peer() const {
-  if (peer_.family == AF_UNSPEC && fd_ >= 0) {
-    sockaddr_storage storage = {};
-    socklen_t size = sizeof(storage);
-    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) == 0) {
-      peer_ = PeerAddress::Of(storage);
-    }
-  }
+  if (peer_.family == AF_UNSPEC) peer_ = PeerNow();
   return peer_;
+}
+
+PeerAddress Connection::PeerNow() const {
+  if (peer_.family != AF_UNSPEC || fd_ < 0) return peer_;
+  sockaddr_storage storage = {};
+  socklen_t size = sizeof(storage);
+  if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return peer_;
+  return PeerAddress::Of(storage);
 }
 
 void Connection::CountMessage() {
   ++message_count_;
   worker_->counters().messages.Add();
-}
-
-void Connection::SetOptions(const StreamOptions& options) {
-  options_ = &options;
-  if (receive_armed_) PullInReadDeadline();
 }
 
 void Connection::ReplaceSession(std::unique_ptr<Session> session) {

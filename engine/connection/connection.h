@@ -18,6 +18,8 @@ class SendQueue;
 class Worker;
 class Ring;
 struct Completion;
+struct ConnectionRecord;
+struct OwnBounds;
 struct Remainder;
 struct UserData;
 
@@ -57,8 +59,13 @@ class Connection {
   uint64_t id() const { return id_; }
   // Looked up at the first call (getpeername(2)).
   const PeerAddress& peer() const;
+  // The same, not kept: async-signal-safe, for a look at a connection from a signal handler.
+  PeerAddress PeerNow() const;
   Worker& worker() const { return *worker_; }
+  // Its bounds as they are now, timeouts set from code included.
   const StreamOptions& options() const { return *options_; }
+  // What SetOptions gave, without the timeouts that code set.
+  const StreamOptions& shared_options() const;
   TimePoint opened_at() const { return opened_at_; }
   TimePoint last_activity() const { return last_activity_; }
   uint64_t bytes_received() const { return bytes_received_; }
@@ -123,8 +130,18 @@ class Connection {
   // While something received is being worked on (an answer that comes later), the peer has nothing
   // to say and the read timeout does not run; it starts anew when the work is done.
   void SetBusy(bool busy);
-  // Other bounds from now on (another route, per-connection changes). Must outlive the connection.
+  // Other bounds from now on (another route). `options` outlive the connection. Timeouts that code
+  // has set for this connection stay.
   void SetOptions(const StreamOptions& options);
+  // Bounds of this connection alone, at any time; 0 = off. In force at once, also for what is
+  // waited for already: an item's from its begin, read from the last activity, lifetime from the
+  // accept; connect and write from the next such wait. They stay whatever route is served next.
+  //
+  //   peer.SetTimeout(&Timeouts::read, std::chrono::minutes(30));
+  void SetTimeout(Duration Timeouts::*timeout, Duration duration);
+  void SetTimeouts(const Timeouts& timeouts);
+  // Those of the listener or route again.
+  void ResetTimeouts();
   // OnIdleProbe is called at half the read timeout without a byte received.
   void EnableIdleProbe() { idle_probe_ = true; }
 
@@ -146,6 +163,13 @@ class Connection {
   void CloseAfterFlush(CloseReason reason, Linger linger = Linger::kNo);
   // At once: the queue is dropped.
   void Abort(CloseReason reason);
+  // By the operator, with CloseReason::kKilled: Session::OnKilled, and the end of it within
+  // timeouts.close. One that is on its way out already is aborted.
+  void Kill();
+
+  // -- For listings
+  // ----------------------------------------------------------------------------------------
+  void Describe(ConnectionRecord& record) const;
 
  private:
   friend class Worker;
@@ -183,7 +207,26 @@ class Connection {
   void PullInReadDeadline();
   void OnReadDeadline();
   void OnUpdateTimeout(int32_t result);
+  CloseReason ItemDeadlineReason() const;
   void Expire(CloseReason reason);
+
+  // -- own_bounds.cc
+  OwnBounds& Own();
+  Timeouts& OwnTimeouts();
+  void MergeOwnTimeouts();
+  void ApplyBounds();
+  void FollowLifetime();
+  void BoundGoodbye();
+  void ArmOwnTimer();
+  void CancelOwnTimer();
+  void OnOwnTimer();
+
+  // -- connection_record.cc
+  struct NextDeadline {
+    TimePoint at = kNever;
+    CloseReason reason = CloseReason::kNone;
+  };
+  NextDeadline FindNextDeadline() const;
 
   // -- close.cc
   void BeginClosing();
@@ -205,6 +248,7 @@ class Connection {
   const StreamOptions* options_ = nullptr;
   std::unique_ptr<SendQueue> queue_;  // while there is output
   Remainder* remainder_ = nullptr;    // input not yet consumed; owned; while there is some
+  std::unique_ptr<OwnBounds> own_;
   uint64_t id_ = 0;
   TimePoint opened_at_ = 0;
   TimePoint last_activity_ = 0;

@@ -16,7 +16,7 @@
 // armed timeout in, once per item.
 //
 // The write timeout is linked to the stuck send (send.cc), the connect timeout to the connect
-// (outbound.cc), the lifetime is a timer of the worker.
+// (outbound.cc), the lifetime is a timer of the worker (own_bounds.cc).
 
 namespace ringmaster {
 namespace {
@@ -101,7 +101,10 @@ CloseReason Connection::ReadDeadlineReason() const {
   if (rate_deadline < item_deadline_ && rate_deadline <= worker_->now()) {
     return CloseReason::kBodyRate;
   }
-  if (item_deadline_ == kNever) return CloseReason::kReadTimeout;
+  return item_deadline_ == kNever ? CloseReason::kReadTimeout : ItemDeadlineReason();
+}
+
+CloseReason Connection::ItemDeadlineReason() const {
   switch (wait_) {
     case Wait::kHandshake:
       return CloseReason::kHandshakeTimeout;
@@ -172,11 +175,7 @@ void Connection::Expire(CloseReason reason) {
   CloseAfterFlush(reason);
   // The goodbye is a courtesy: a peer that reads a byte now and then must not stretch it with the
   // write timeout, which any progress restarts.
-  const Duration courtesy = options_->timeouts.close;
-  if (state_ != State::kFlushing || courtesy.count() <= 0) return;
-  worker_->AddTimer(courtesy, Duration::zero(), [worker = worker_, id = id_, reason] {
-    if (Connection* connection = worker->Find(id)) connection->Abort(reason);
-  });
+  BoundGoodbye();
 }
 
 }  // namespace ringmaster

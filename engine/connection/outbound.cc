@@ -37,9 +37,10 @@ absl::StatusOr<uint64_t> Worker::Connect(const Address& address, Protocol& proto
   // The kernel copies the address when the SQE is submitted, at the end of this turn.
   connect_addresses_.push_back(std::make_unique<Address>(address));
   ++connection.in_flight_;
-  ring_->SubmitConnect(
-      fd, connect_addresses_.back()->data(), address.size(), connection.Tag(kOperationConnect),
-      {DeadlineAfter(now_, options.timeouts.connect), connection.Tag(kOperationConnectTimeout)});
+  ring_->SubmitConnect(fd, connect_addresses_.back()->data(), address.size(),
+                       connection.Tag(kOperationConnect),
+                       {DeadlineAfter(now_, connection.options().timeouts.connect),
+                        connection.Tag(kOperationConnectTimeout)});
   return connection.id_;
 }
 

@@ -169,8 +169,8 @@ void Connection::SubmitFront(bool stuck) {
   const UserData tag = Tag(kOperationSend);
   if (stuck) {
     worker_->counters().send_stuck.Add();
-    const LinkedTimeout timeout{DeadlineAfter(worker_->now(), options_->timeouts.write),
-                                Tag(kOperationSendTimeout)};
+    queue_->write_deadline = DeadlineAfter(worker_->now(), options_->timeouts.write);
+    const LinkedTimeout timeout{queue_->write_deadline, Tag(kOperationSendTimeout)};
     if (front.message != nullptr) {
       ring().SubmitSendMessageStuck(fd_, front.message, tag, timeout);
     } else {

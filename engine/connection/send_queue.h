@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/time.h"
+
 namespace ringmaster {
 
 class Ring;
@@ -81,6 +83,9 @@ class SendQueue {
   FileRead NextFileRead();
   // `bytes` > 0 of it arrived.
   void CommitFileRead(size_t bytes);
+
+  // Of the send that waits for a slow peer; for listings.
+  TimePoint write_deadline = kNever;
 
   // Drops everything; keeps the memory of the object itself for the next use.
   void Clear();

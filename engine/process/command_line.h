@@ -1,13 +1,23 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 
 namespace ringmaster {
 
-enum class Command { kHelp, kVersion, kStart, kStop, kStatus, kCheck };
+enum class Command {
+  kHelp,
+  kVersion,
+  kStart,
+  kStop,
+  kStatus,
+  kCheck,
+  kConnections,
+  kKill,
+};
 
 // What the user typed: a command, its options, and at most one argument of the program's own (the
 // stock server's configuration file).
@@ -16,6 +26,10 @@ struct CommandLine {
   bool daemon = false;
   bool json = false;
   std::string argument;
+  // Of `connections`: option and value, unread (connection_listing.h).
+  std::vector<std::pair<std::string, std::string>> filters;
+  // Of `kill`: what is a connection's id; the program's own argument is not.
+  std::vector<std::string> ids;
 };
 
 // `arguments` are without the program's name. Options may stand before and after the command.

@@ -11,6 +11,7 @@
 
 #include "engine/base/log.h"
 #include "engine/process/command_line.h"
+#include "engine/process/connections_command.h"
 #include "engine/process/control_client.h"
 #include "engine/process/daemonize.h"
 #include "engine/process/master.h"
@@ -56,6 +57,11 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "  stop             stop it gracefully and wait until it is gone\n"
       "  status           show workers and figures; exit status 3 when it does not run\n"
       "  status --json    the same with every counter, for programs\n"
+      "  connections      list the connections: --sort KEY, --top N, --worker N, --peer CIDR,\n"
+      "                   --protocol NAME, --state S, --min-idle D, --min-age D, --min-queue "
+      "SIZE;\n"
+      "                   --json for programs\n"
+      "  kill ID...       close connections, by their ids in that list\n"
       "  check            check the configuration; nothing is started\n"
       "  -h, --help       this text\n"
       "  -V, --version    the version\n\n"
@@ -153,9 +159,12 @@ int Control(const ServerDefinition& server, const RuntimePaths& paths, const Com
   const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
   if (!holder.ok()) return Fail(holder.status());
   if (!holder->has_value()) {
+    const bool asks = line.command == Command::kStatus || line.command == Command::kConnections;
     return Fail(fmt::format("{} is not running (pid file {})", server.options.name, paths.pid_file),
-                line.command == Command::kStatus ? kNotRunning : kFailed);
+                asks ? kNotRunning : kFailed);
   }
+  if (line.command == Command::kConnections) return ConnectionsCommand(paths.control_socket, line);
+  if (line.command == Command::kKill) return KillCommand(paths.control_socket, line);
   return line.command == Command::kStop ? Stop(server, paths, **holder) : Status(paths, line.json);
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/connection/connection_id.h"
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/cpu_affinity.h"
 #include "engine/process/resource_limits.h"
@@ -112,17 +113,20 @@ absl::Status Master::StartWorkers() {
   log::Get().debug("{} workers, {} descriptors, {} connections per worker at most", count,
                    descriptor_limit_, *connections_max);
 
+  if (absl::Status status = inquiry_.Open(count); !status.ok()) return status;
   slots_.reserve(count);
   for (uint32_t i = 0; i < count; ++i) {
     WorkerInheritance role;
     role.index = i;
     role.shared_fd = SharedStatus::Get()->fd();
+    role.report_fd = inquiry_.report_fd(i);
     role.configuration_fd = configuration_.get();
     role.cpu = options.pin_workers && !cpus.empty() ? cpus[i % cpus.size()] : -1;
     role.connections_max = *connections_max;
     role.listening_fds = listening_->ForWorker(i);
     slots_.emplace_back(std::move(role), SharedStatus::Get()->slot(i),
-                        fmt::format("{}: worker {}", options.name, i));
+                        fmt::format("{}: worker {}", options.name, i),
+                        options.handler_kill_timeout);
     absl::Status status = slots_.back().Start(program_, MonotonicNow());
     if (!status.ok()) return status;
   }
@@ -152,13 +156,14 @@ void Master::Wait() {
 
   // Workers before signals: one that said ready and then died was ready.
   for (size_t i = 0; i < slots_.size(); ++i) {
-    if (entries[i + 1].revents != 0 && slots_[i].OnControlReadable()) OnWorkerReady(slots_[i]);
+    if (entries[i + 1].revents != 0) ReadControl(slots_[i]);
   }
   if (entries[0].revents != 0) {
     while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
   }
-  control_->Serve(&entries[control_begin],
-                  [this](std::string_view request) { return OnRequest(request); });
+  control_->Serve(&entries[control_begin], [this](uint64_t client, std::string_view request) {
+    return OnRequest(client, request);
+  });
 }
 
 void Master::OnSignal(int number) {
@@ -200,8 +205,9 @@ void Master::ReapChildren() {
 
 void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
   const pid_t pid = slot.pid();
+  inquiry_.OnGone(slot.index());
   // What it said before it died may still be in its control socket.
-  if (slot.OnControlReadable()) OnWorkerReady(slot);
+  ReadControl(slot);
   const bool stopping = stop_stage_ != StopStage::kNone || !all_ready_;
   const std::string text =
       fmt::format("worker {} (pid {}) {}", slot.index(), pid, DescribeWaitStatus(wait_status));
@@ -215,6 +221,88 @@ void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
   } else if (wait_status != 0) {
     log::Get().warn("{} while stopping", text);
   }
+}
+
+void Master::ReadControl(WorkerSlot& slot) {
+  while (const std::optional<ControlPacket> packet = slot.ReadControl()) {
+    switch (packet->message) {
+      case ControlMessage::kReady:
+        OnWorkerReady(slot);
+        break;
+      case ControlMessage::kStuck:
+        slot.ReplaceStuck("is held by a handler", MonotonicNow());
+        break;
+      case ControlMessage::kListed:
+        inquiry_.OnListed(slot.index(), packet->argument);
+        break;
+      case ControlMessage::kKilled:
+        AnswerKill(packet->argument,
+                   fmt::format("killed {}\n", FormatConnectionId(packet->argument)));
+        break;
+      case ControlMessage::kNoConnection:
+        AnswerKill(packet->argument, fmt::format("error there is no connection {}\n",
+                                                 FormatConnectionId(packet->argument)));
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void Master::ContinueInquiry(TimePoint now) {
+  if (inquiry_.Done(now)) {
+    const std::string answer = inquiry_.TakeAnswer(now);
+    for (const uint64_t client : inquiry_.TakeClients()) control_->Answer(client, answer);
+  }
+  if (inquiry_.running() || !inquiry_.waiting()) return;
+  const ControlPacket question{ControlMessage::kList, inquiry_.Begin(now)};
+  for (const WorkerSlot& slot : slots_) {
+    if (!slot.Send(question)) inquiry_.OnGone(slot.index());
+  }
+}
+
+// An id names its worker, so only that one is asked.
+std::optional<std::string> Master::OnKillRequest(uint64_t client, std::string_view id_text) {
+  const std::optional<uint64_t> id = ParseConnectionId(id_text);
+  if (!id) return fmt::format("error \"{}\" is no connection's id\n", id_text);
+  const uint32_t worker = WorkerOfConnection(*id);
+  if (worker >= slots_.size()) {
+    return fmt::format("error there is no connection {}: no worker {}\n", id_text, worker);
+  }
+  if (!slots_[worker].Send({ControlMessage::kKill, *id})) {
+    return fmt::format("error worker {} does not run, connection {} ended with it\n", worker,
+                       id_text);
+  }
+  kills_.push_back({client, *id, MonotonicNow() + ConnectionInquiry::kPatience.count()});
+  return std::nullopt;
+}
+
+void Master::AnswerKill(uint64_t id, const std::string& answer) {
+  const auto answered = [&](const PendingKill& kill) {
+    if (kill.id != id) return false;
+    control_->Answer(kill.client, answer);
+    return true;
+  };
+  std::erase_if(kills_, answered);
+}
+
+void Master::GiveUpKills(TimePoint now) {
+  const auto given_up = [&](const PendingKill& kill) {
+    const uint32_t worker = WorkerOfConnection(kill.id);
+    if (!slots_[worker].running()) {
+      control_->Answer(kill.client,
+                       fmt::format("error worker {} ended, and connection {} with it\n", worker,
+                                   FormatConnectionId(kill.id)));
+      return true;
+    }
+    if (now < kill.deadline) return false;
+    control_->Answer(kill.client,
+                     fmt::format("error worker {} is busy: no answer; connection {} is closed when "
+                                 "it goes on\n",
+                                 worker, FormatConnectionId(kill.id)));
+    return true;
+  };
+  std::erase_if(kills_, given_up);
 }
 
 void Master::OnWorkerReady(const WorkerSlot& slot) {
@@ -239,6 +327,8 @@ void Master::OnWorkerReady(const WorkerSlot& slot) {
 void Master::OnTimers() {
   const TimePoint now = MonotonicNow();
   for (WorkerSlot& slot : slots_) slot.OnTimer(program_, now);
+  ContinueInquiry(now);
+  GiveUpKills(now);
   if (stop_stage_ == StopStage::kNone || now < stop_deadline_) return;
   stop_deadline_ = kNever;
   if (stop_stage_ == StopStage::kGraceful) {
@@ -253,7 +343,7 @@ void Master::OnTimers() {
   }
 }
 
-std::string Master::OnRequest(std::string_view request) {
+std::optional<std::string> Master::OnRequest(uint64_t client, std::string_view request) {
   if (request == "status" || request == "status json") {
     if (SharedStatus::Get() == nullptr) return "error the server is starting\n";
     return request == "status" ? StatusTable(*SharedStatus::Get(), MonotonicNow())
@@ -265,6 +355,11 @@ std::string Master::OnRequest(std::string_view request) {
     return fmt::format("ok {}\n",
                        std::chrono::duration_cast<std::chrono::seconds>(at_most).count() + 1);
   }
+  if (request == "connections") {
+    inquiry_.Add(client);
+    return std::nullopt;
+  }
+  if (request.starts_with("kill ")) return OnKillRequest(client, request.substr(5));
   return fmt::format("error unknown request \"{}\"\n", request);
 }
 
@@ -296,7 +391,8 @@ bool Master::AnyWorkerRunning() const {
 }
 
 TimePoint Master::NextDeadline() const {
-  TimePoint deadline = stop_deadline_;
+  TimePoint deadline = std::min(stop_deadline_, inquiry_.deadline());
+  for (const PendingKill& kill : kills_) deadline = std::min(deadline, kill.deadline);
   for (const WorkerSlot& slot : slots_) deadline = std::min(deadline, slot.deadline());
   return deadline;
 }

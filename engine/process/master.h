@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/process/connection_inquiry.h"
 #include "engine/process/control_server.h"
 #include "engine/process/daemonize.h"
 #include "engine/process/listening_sockets.h"
@@ -48,9 +49,14 @@ class Master {
   void OnSignal(int number);
   void ReapChildren();
   void OnWorkerExit(WorkerSlot& slot, int wait_status);
+  void ReadControl(WorkerSlot& slot);
   void OnWorkerReady(const WorkerSlot& slot);
   void OnTimers();
-  std::string OnRequest(std::string_view request);
+  std::optional<std::string> OnRequest(uint64_t client, std::string_view request);
+  std::optional<std::string> OnKillRequest(uint64_t client, std::string_view id_text);
+  void AnswerKill(uint64_t id, const std::string& answer);
+  void ContinueInquiry(TimePoint now);
+  void GiveUpKills(TimePoint now);
   void BeginStop(StopStage stage);
   // Ends a start that cannot succeed; Run returns `reason`.
   void FailStart(absl::Status reason);
@@ -73,6 +79,14 @@ class Master {
   std::unique_ptr<ListeningSockets> listening_;
   std::vector<std::string> addresses_;
   std::vector<WorkerSlot> slots_;
+  ConnectionInquiry inquiry_;
+  // `kill` commands that wait for a worker.
+  struct PendingKill {
+    uint64_t client;
+    uint64_t id;
+    TimePoint deadline;
+  };
+  std::vector<PendingKill> kills_;
   uint64_t descriptor_limit_ = 0;
 
   // In the foreground of a terminal: when it is closed, the server ends as other programs do.

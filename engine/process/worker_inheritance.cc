@@ -51,9 +51,9 @@ absl::StatusOr<std::optional<WorkerInheritance>> TakeFromEnvironment() {
 
 std::string WorkerInheritance::ToText() const {
   return fmt::format(
-      "layout={} index={} control={} shared={} configuration={} cpu={} connections_max={} "
-      "listeners={}",
-      kLayout, index, control_fd, shared_fd, configuration_fd, cpu, connections_max,
+      "layout={} index={} control={} shared={} report={} configuration={} cpu={} "
+      "connections_max={} listeners={}",
+      kLayout, index, control_fd, shared_fd, report_fd, configuration_fd, cpu, connections_max,
       fmt::join(listening_fds, ","));
 }
 
@@ -67,6 +67,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
                     : key == "index"           ? ParseInteger(value, role.index)
                     : key == "control"         ? ParseInteger(value, role.control_fd)
                     : key == "shared"          ? ParseInteger(value, role.shared_fd)
+                    : key == "report"          ? ParseInteger(value, role.report_fd)
                     : key == "configuration"   ? ParseInteger(value, role.configuration_fd)
                     : key == "cpu"             ? ParseInteger(value, role.cpu)
                     : key == "connections_max" ? ParseInteger(value, role.connections_max)
@@ -88,6 +89,7 @@ std::vector<int> WorkerInheritance::Descriptors() const {
   std::vector<int> descriptors = listening_fds;
   descriptors.push_back(control_fd);
   descriptors.push_back(shared_fd);
+  if (report_fd >= 0) descriptors.push_back(report_fd);
   if (configuration_fd >= 0) descriptors.push_back(configuration_fd);
   return descriptors;
 }

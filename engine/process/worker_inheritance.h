@@ -12,7 +12,7 @@ namespace ringmaster {
 // What a worker process gets from its master beside its command line: descriptors, by number, and a
 // few figures, as text in one environment variable:
 //
-//     RINGMASTER_WORKER=layout=1 index=0 generation=1 control=7 shared=5 configuration=6 cpu=2
+//     RINGMASTER_WORKER=layout=1 index=0 control=7 shared=5 report=8 configuration=6 cpu=2
 //                       connections_max=1048000 listeners=9,11
 //
 // The descriptors named here are all that a worker inherits besides 0, 1 and 2.
@@ -24,6 +24,7 @@ struct WorkerInheritance {
   uint32_t index = 0;
   int control_fd = -1;
   int shared_fd = -1;
+  int report_fd = -1;         // connection_inquiry.h
   int configuration_fd = -1;  // -1 = the program has no configuration file
   int cpu = -1;
   uint32_t connections_max = 0;

@@ -45,8 +45,10 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   WorkerEnvironment environment;
   environment.index = role.index;
   environment.control_fd = role.control_fd;
+  environment.report_fd = role.report_fd;
   environment.listening_fds = role.listening_fds;
   environment.counters = &SharedStatus::Get()->slot(role.index).counters;
+  environment.pulse = &SharedStatus::Get()->slot(role.index).pulse;
   environment.cpu = role.cpu;
   return RunWorker(server, environment);
 }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/unique_fd.h"
 #include "engine/stats/counters.h"
+#include "engine/stats/loop_pulse.h"
 
 namespace ringmaster {
 
@@ -35,6 +36,9 @@ struct alignas(64) SharedSlot {
   std::atomic<uint64_t> restarts{0};
   std::atomic<int32_t> last_wait_status{0};  // of wait(2), of the latest process that ended
   std::atomic<int32_t> cpu{-1};
+  // Times the master replaced a worker that had stopped moving; among the restarts.
+  std::atomic<uint64_t> stuck_replaced{0};
+  alignas(64) LoopPulse pulse;
   // A line of its own: the master's stores above never touch what the worker counts in.
   alignas(64) WorkerCounters counters;
 };
@@ -43,7 +47,7 @@ struct alignas(64) SharedSlot {
 struct SharedHeader {
   static constexpr uint32_t kMagic = 0x524d5354;  // "RMST"
   // Raise it with every change of the layout: master and worker may be of different releases.
-  static constexpr uint32_t kLayout = 2;
+  static constexpr uint32_t kLayout = 3;
   static constexpr size_t kListenersMax = 64;
   static constexpr size_t kListenerBytes = 128;
 

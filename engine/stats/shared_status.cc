@@ -92,11 +92,12 @@ void AppendSlotJson(std::string& out, uint32_t index, const SharedSlot& slot, Ti
   fmt::format_to(std::back_inserter(out),
                  R"({{"index":{},"pid":{},"state":"{}","cpu":{},"uptime_seconds":{:.3f},)"
                  R"("restarts":{},"last_exit_status":{},"last_exit_signal":{},)"
-                 R"("memory_bytes":{},"counters":)",
+                 R"("stuck_replaced":{},"memory_bytes":{},"counters":)",
                  index, pid, SlotStateName(slot.state.load()), slot.cpu.load(),
                  pid > 0 ? Seconds(slot.started_at.load(), now) : 0.0, slot.restarts.load(),
                  WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 0,
-                 WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0, ResidentBytes(pid));
+                 WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0, slot.stuck_replaced.load(),
+                 ResidentBytes(pid));
   AppendCounters(out, slot.counters);
   out += '}';
 }

@@ -1,10 +1,6 @@
-#include <cerrno>
 #include <vector>
 
-#include "engine/base/log.h"
 #include "engine/connection/guard.h"
-#include "engine/connection/operation.h"
-#include "engine/process/control_message.h"
 #include "engine/worker/worker.h"
 
 // How a worker ends: the door closes, what was received is answered, then it drains to nothing in
@@ -18,34 +14,6 @@ namespace {
 constexpr Duration kFreshConnectionGrace = std::chrono::milliseconds(500);
 
 }  // namespace
-
-void Worker::ArmControl() {
-  ring_->SubmitRead(environment_.control_fd, &control_byte_, 1, 0,
-                    UserData(kOperationControl, 0, 0));
-}
-
-void Worker::OnControl(int32_t result) {
-  if (result <= 0) {
-    if (result == -EINTR || result == -EAGAIN) {
-      ArmControl();
-      return;
-    }
-    log::Get().warn("the master is gone, worker {} stops", index());
-    Stop();
-    return;
-  }
-  switch (static_cast<ControlMessage>(control_byte_)) {
-    case ControlMessage::kStop:
-      Stop();
-      break;
-    case ControlMessage::kStopNow:
-      StopNow();
-      break;
-    case ControlMessage::kReady:
-      break;
-  }
-  if (!Stopped()) ArmControl();
-}
 
 void Worker::Stop() {
   if (stopping_) return;

@@ -8,6 +8,7 @@
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
+#include "engine/worker/connection_report.h"
 #include "engine/worker/posted.h"
 #include "engine/worker/worker.h"
 
@@ -29,7 +30,7 @@ constexpr uint32_t kBatchMicroseconds = 30;
 
 Ring::Wait Worker::NextWait() {
   Ring::Wait wait;
-  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty()) {
+  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty() || report_ != nullptr) {
     wait.completions_min = 0;
     return wait;
   }
@@ -42,9 +43,11 @@ Ring::Wait Worker::NextWait() {
 }
 
 bool Worker::Turn() {
+  pulse_.turn_began_at.store(0, std::memory_order_relaxed);
   ring_->SubmitAndWait(NextWait());
   connect_addresses_.clear();
   now_ = ring_->Now();
+  pulse_.turn_began_at.store(now_, std::memory_order_relaxed);
   counters().loop_turns.Add();
 
   std::array<Completion, kReapMax> completions;
@@ -61,6 +64,7 @@ bool Worker::Turn() {
   OfferRemainders();
   FlushScheduled();
   ReleaseClosed();
+  if (report_ != nullptr) ContinueReport();
   PublishFigures();
   return !Stopped();
 }
@@ -184,6 +188,7 @@ void Worker::ReleaseClosed() {
 void Worker::Release(Connection& connection) {
   DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
   connection.ReleaseQueue();
+  connection.CancelOwnTimer();
   ++closes_in_flight_;
   ring_->SubmitClose(connection.fd_,
                      UserData(kOperationClose, 0, static_cast<uint32_t>(connection.fd_)));

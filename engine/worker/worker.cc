@@ -10,6 +10,8 @@
 #include "engine/base/log.h"
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
+#include "engine/connection/own_bounds.h"
+#include "engine/worker/connection_report.h"
 #include "engine/worker/posted.h"
 
 namespace ringmaster {
@@ -33,6 +35,7 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
     : server_(server),
       environment_(environment),
       ring_(std::move(ring)),
+      pulse_(environment.pulse == nullptr ? own_pulse_ : *environment.pulse),
       now_(ring_->Now()),
       connections_max_(ConnectionsMax(server.options)),
       posted_(std::make_unique<Posted>()) {
@@ -84,11 +87,7 @@ Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOption
     counters().handler_exceptions.Add();
   }
   if (connection->session_ == nullptr) connection->Abort(CloseReason::kHandlerError);
-  if (options.timeouts.lifetime.count() > 0) {
-    AddTimer(options.timeouts.lifetime, Duration::zero(), [this, id = connection->id_] {
-      if (Connection* found = Find(id)) found->Expire(CloseReason::kLifetime);
-    });
-  }
+  connection->FollowLifetime();
   return *connection;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -13,8 +14,10 @@
 #include "engine/connection/send_queue.h"
 #include "engine/listener/listener.h"
 #include "engine/memory/slab.h"
+#include "engine/process/control_message.h"
 #include "engine/ring/ring.h"
 #include "engine/stats/counters.h"
+#include "engine/stats/loop_pulse.h"
 #include "engine/worker/timer_queue.h"
 #include "engine/worker/worker_environment.h"
 
@@ -78,7 +81,13 @@ class Worker {
   void Stop();
   // Aborts every connection.
   void StopNow();
+  // Closes one by the operator's word; false when there is none of that id.
+  bool Kill(uint64_t connection_id);
   Ring& ring() { return *ring_; }
+  size_t timer_count() const { return timers_.size(); }
+  // The connection whose session's call is on the stack, or nullptr. Async-signal-safe on the
+  // worker's thread.
+  const Connection* delivering() const { return delivering_.load(std::memory_order_relaxed); }
 
   // -- For Connection and Listener only
   // --------------------------------------------------------------
@@ -92,16 +101,36 @@ class Worker {
   void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
   SendQueuePool& send_queues() { return send_queues_; }
   ReceivedBuffer& received() { return received_; }
+  // While one of them is called, the connection whose session it is. Nothing nests but a session's
+  // own calls into its connection.
+  class Delivering {
+   public:
+    Delivering(Worker& worker, const Connection& connection)
+        : worker_(worker), before_(worker.delivering()) {
+      worker_.delivering_.store(&connection, std::memory_order_relaxed);
+    }
+    ~Delivering() { worker_.delivering_.store(before_, std::memory_order_relaxed); }
+    Delivering(const Delivering&) = delete;
+    Delivering& operator=(const Delivering&) = delete;
+
+   private:
+    Worker& worker_;
+    const Connection* const before_;
+  };
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
 
  private:
   struct Posted;  // what other threads queue
+  struct Report;  // connection_report.h
 
   void Dispatch(const Completion& completion);
   void DispatchToConnection(const Completion& completion);
   void OnControl(int32_t result);
   void OnWake();
   void ArmControl();
+  void Answer(ControlMessage message, uint64_t argument);
+  void BeginReport(uint64_t request);
+  void ContinueReport();
   void ArmWake();
   void RunPosted();
   void OfferRemainders();
@@ -120,6 +149,9 @@ class Worker {
   ServerDefinition& server_;
   WorkerEnvironment environment_;
   std::unique_ptr<Ring> ring_;
+  LoopPulse own_pulse_;  // when nobody gave one
+  LoopPulse& pulse_;
+  std::atomic<const Connection*> delivering_{nullptr};
   TimePoint now_ = 0;
   uint32_t connections_max_ = 0;
   uint64_t next_connection_sequence_ = 1;
@@ -147,9 +179,10 @@ class Worker {
   std::vector<std::unique_ptr<Address>> connect_addresses_;
 
   std::unique_ptr<Posted> posted_;
+  std::unique_ptr<Report> report_;  // while one is being written
   int wake_fd_ = -1;
   uint64_t wake_value_ = 0;
-  char control_byte_ = 0;
+  char control_bytes_[ControlPacket::kBytesMax] = {};
 
   bool stopping_ = false;
   uint32_t closes_in_flight_ = 0;

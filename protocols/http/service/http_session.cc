@@ -14,7 +14,7 @@ namespace ringmaster::http {
 static_assert(sizeof(HttpSession) <= 128);
 
 HttpSession::HttpSession(Service& service, Connection& connection)
-    : service_(&service), default_options_(&connection.options()) {}
+    : service_(&service), default_options_(&connection.shared_options()) {}
 
 HttpSession::~HttpSession() = default;
 

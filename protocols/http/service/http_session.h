@@ -29,6 +29,7 @@ class HttpSession final : public Session {
   HttpSession(Service& service, Connection& connection);
   ~HttpSession() override;
 
+  std::string_view protocol_name() const override { return "http"; }
   size_t OnInput(Connection& connection, std::span<char> input) override;
   void OnInputEnd(Connection& connection, size_t unconsumed) override;
   void OnTimeout(Connection& connection, CloseReason reason) override;

@@ -116,6 +116,13 @@ void SocketSession::OnStop(Connection& connection) {
                CloseReason::kServerStopping);
 }
 
+// 1008 and not 1001: the server stays, and it is this peer that is not wanted. Clients take 1001 as
+// an invitation to come back at once.
+void SocketSession::OnKilled(Connection& connection) {
+  close_.SendGoodbye(connection, CloseCode::kPolicyViolation);
+  connection.CloseAfterFlush(CloseReason::kKilled);
+}
+
 void SocketSession::OnException(Connection& connection, std::string_view) {
   close_.SendGoodbye(connection, CloseCode::kInternalError);
 }

@@ -43,6 +43,14 @@ class SocketSession : public Session {
   // The answer reaches on_pong. Throws std::invalid_argument for more than 125 bytes.
   SendResult Ping(std::string_view payload = {});
 
+  // Bounds of this connection alone; see Connection::SetTimeout.
+  //
+  //   peer.SetTimeout(&Timeouts::read, std::chrono::minutes(30));
+  void SetTimeout(Duration Timeouts::*timeout, Duration duration) {
+    connection_.SetTimeout(timeout, duration);
+  }
+  void SetTimeouts(const Timeouts& timeouts) { connection_.SetTimeouts(timeouts); }
+
   // Begins the closing handshake; no message is received or sent any more. `reason` is UTF-8 and
   // cut to 123 bytes. Throws std::invalid_argument for a code that may not be on the wire
   // (close_code.h).
@@ -65,12 +73,14 @@ class SocketSession : public Session {
   virtual void InvokeDrained() = 0;
   virtual void InvokeClose(const CloseInfo& info) = 0;
 
+  std::string_view protocol_name() const final { return "websocket"; }
   size_t OnInput(Connection& connection, std::span<char> input) final;
   void OnInputEnd(Connection& connection, size_t unconsumed) final;
   void OnTimeout(Connection& connection, CloseReason reason) final;
   void OnIdleProbe(Connection& connection) final;
   void OnDrained(Connection& connection) final;
   void OnStop(Connection& connection) final;
+  void OnKilled(Connection& connection) final;
   void OnException(Connection& connection, std::string_view what) final;
   void OnClosed(Connection& connection, CloseReason reason) final;
 

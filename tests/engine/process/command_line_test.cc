@@ -47,6 +47,30 @@ TEST(CommandLine, NamesTheNearestCommand) {
   EXPECT_NE(ErrorOf({"frobnicate"}).find("the commands are"), std::string::npos);
 }
 
+TEST(CommandLine, KeepsTheFiltersOfConnectionsAsTheyAre) {
+  const absl::StatusOr<CommandLine> line = ParseCommandLine(
+      {"connections", "--sort", "idle", "--peer", "10.0.0.0/8", "--json", "server.json"}, true);
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->command, Command::kConnections);
+  EXPECT_TRUE(line->json);
+  EXPECT_EQ(line->argument, "server.json");
+  const std::vector<std::pair<std::string, std::string>> wanted = {{"--sort", "idle"},
+                                                                   {"--peer", "10.0.0.0/8"}};
+  EXPECT_EQ(line->filters, wanted);
+  EXPECT_EQ(ErrorOf({"connections", "--sort"}), "option --sort needs a value");
+  EXPECT_EQ(ErrorOf({"status", "--top", "3"}),
+            "option --top belongs to the command \"connections\"");
+}
+
+TEST(CommandLine, TellsIdsToKillFromTheProgramsArgument) {
+  const absl::StatusOr<CommandLine> line =
+      ParseCommandLine({"kill", "2a", "server.json", "100000000002a"}, true);
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->ids, (std::vector<std::string>{"2a", "100000000002a"}));
+  EXPECT_EQ(line->argument, "server.json");
+  EXPECT_EQ(ErrorOf({"kill", "xyz"}, false), "unexpected argument \"xyz\"");
+}
+
 TEST(CommandLine, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(ErrorOf({"start", "--fast"}), "unknown option --fast");
   EXPECT_EQ(ErrorOf({"start", "a", "b"}), "unexpected argument \"b\"");
