@@ -22,7 +22,7 @@ namespace ringmaster {
 // asked. Knows no socket: the master sends what has to be sent.
 class ConnectionInquiry {
  public:
-  static constexpr Duration kPatience = std::chrono::seconds(1);
+  static constexpr Duration kPatience = std::chrono::seconds(2);
 
   // One memfd per worker, inherited by each process that works there.
   absl::Status Open(size_t worker_count);
