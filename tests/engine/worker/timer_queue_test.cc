@@ -38,6 +38,22 @@ TEST(TimerQueue, CancellingReleasesWhatTheCallbackHolds) {
   EXPECT_EQ(timers.Run(100), 0u);
 }
 
+// A timer of hours for each of many short connections, all cancelled, was kept for those hours.
+TEST(TimerQueue, MemoryFollowsTheTimersThatAreLeft) {
+  TimerQueue timers;
+  int ran = 0;
+  const TimerId kept = timers.Add(5, nanoseconds(0), [&] { ++ran; });
+  for (int i = 0; i < 100'000; ++i) {
+    const TimerId id = timers.Add(1'000'000 - i, nanoseconds(0), [] { FAIL(); });
+    ASSERT_TRUE(timers.Cancel(id));
+    ASSERT_LT(timers.entry_count(), 100u);
+  }
+  EXPECT_EQ(timers.NextDeadline(), 5);
+  EXPECT_EQ(timers.Run(2'000'000), 1u);
+  EXPECT_EQ(ran, 1);
+  EXPECT_FALSE(timers.Cancel(kept));
+}
+
 TEST(TimerQueue, ARepeatedTimerRunsOncePerRunAndMayCancelItself) {
   TimerQueue timers;
   int count = 0;
