@@ -36,7 +36,8 @@ void Connection::AfterFlushed() {
   state_ = State::kLingering;
   ring().Shutdown(fd_, SHUT_WR);
   wait_ = Wait::kClose;
-  item_deadline_ = DeadlineAfter(worker_->now(), options_->timeouts.close);
+  item_began_at_ = worker_->now();
+  item_deadline_ = DeadlineAfter(item_began_at_, options_->timeouts.close);
   PullInReadDeadline();
   UpdateReceiving();
 }
@@ -45,6 +46,14 @@ void Connection::Abort(CloseReason reason) {
   if (state_ == State::kClosing || state_ == State::kFree) return;
   if (close_reason_ == CloseReason::kNone) close_reason_ = reason;
   BeginClosing();
+}
+
+void Connection::CutShort(CloseReason reason) {
+  // Counted as what the peer made of it, not as the end that was meant.
+  if (close_reason_ == CloseReason::kLocal || close_reason_ == CloseReason::kPeerClosed) {
+    close_reason_ = reason;
+  }
+  Abort(reason);
 }
 
 void Connection::OnPeerError(int error) {
@@ -56,6 +65,9 @@ void Connection::BeginClosing() {
   if (state_ == State::kClosing) return;
   const bool connecting = state_ == State::kConnecting;
   state_ = State::kClosing;
+  // The kernel would keep what the peer does not take, megabytes of it, for as long as the peer
+  // answers its window probes.
+  if (queue_ != nullptr && !queue_->empty()) ring().DiscardUnsent(fd_);
   if (connecting) {
     ++in_flight_;
     ring().SubmitCancel(Tag(kOperationConnect), Tag(kOperationCancel));

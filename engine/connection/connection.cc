@@ -35,7 +35,10 @@ void Connection::CountMessage() {
 }
 
 void Connection::SetOptions(const StreamOptions& options) {
+  const StreamOptions& before = *options_;
   options_ = &options;
+  if (wait_ != Wait::kNone) item_deadline_ = DeadlineAfter(item_began_at_, WaitTimeout(wait_));
+  if (options.timeouts.lifetime != before.timeouts.lifetime) BoundLifetime();
   if (receive_armed_) PullInReadDeadline();
 }
 

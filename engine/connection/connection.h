@@ -124,6 +124,9 @@ class Connection {
   // to say and the read timeout does not run; it starts anew when the work is done.
   void SetBusy(bool busy);
   // Other bounds from now on (another route, per-connection changes). Must outlive the connection.
+  // A wait that is under way is bounded by its new timeout, counted from where it began; the
+  // lifetime counts from the start of the connection. What is queued keeps its write timeout:
+  // beginning another request neither spares a peer that deadline nor brings one.
   void SetOptions(const StreamOptions& options);
   // OnIdleProbe is called at half the read timeout without a byte received.
   void EnableIdleProbe() { idle_probe_ = true; }
@@ -142,9 +145,11 @@ class Connection {
   // -- Closing
   // ---------------------------------------------------------------------------------------- No
   // more input is given to the session; what is queued is sent; then FIN. Bounded by timeouts.close
-  // (and timeouts.write while output is stuck). The first reason given counts.
+  // (and timeouts.write while output is stuck). The first reason given counts; only a deadline that
+  // cuts a regular end (kLocal, kPeerClosed) short takes its place.
   void CloseAfterFlush(CloseReason reason, Linger linger = Linger::kNo);
-  // At once: the queue is dropped.
+  // At once: the queue is dropped. A peer that has not got everything sees a reset, never an end
+  // that looks regular.
   void Abort(CloseReason reason);
 
  private:
@@ -184,8 +189,12 @@ class Connection {
   void OnReadDeadline();
   void OnUpdateTimeout(int32_t result);
   void Expire(CloseReason reason);
+  void BoundLifetime();
+  void OnLifetime();
+  void BoundCloseByTimer();
 
   // -- close.cc
+  void CutShort(CloseReason reason);
   void BeginClosing();
   void AfterFlushed();
   void NotifyClosed();
@@ -240,6 +249,7 @@ class Connection {
   uint16_t probe_sent_ : 1 = 0;
   uint16_t listed_for_close_ : 1 = 0;
   uint16_t busy_ : 1 = 0;
+  uint16_t has_lifetime_ : 1 = 0;  // the worker keeps a timer for it
   State state_ = State::kFree;
   CloseReason close_reason_ = CloseReason::kNone;
   Wait wait_ = Wait::kNone;

@@ -16,7 +16,7 @@
 // armed timeout in, once per item.
 //
 // The write timeout is linked to the stuck send (send.cc), the connect timeout to the connect
-// (outbound.cc), the lifetime is a timer of the worker.
+// (outbound.cc), the lifetime is a timer of the worker: it holds while nothing is received, too.
 
 namespace ringmaster {
 namespace {
@@ -51,6 +51,7 @@ void Connection::SetWait(Wait wait) {
   item_deadline_ = DeadlineAfter(worker_->now(), WaitTimeout(wait));
   item_began_at_ = worker_->now();
   item_began_bytes_ = bytes_received_;
+  if (wait == Wait::kClose && (!receive_armed_ || receive_cancelled_)) BoundCloseByTimer();
   PullInReadDeadline();
 }
 
@@ -168,6 +169,11 @@ void Connection::OnReadDeadline() {
 
 void Connection::Expire(CloseReason reason) {
   if (state_ != State::kOpen) return;
+  if (reason == CloseReason::kCloseTimeout && output_bytes() > 0) {
+    // The goodbye stands in the queue already and has had its time.
+    Abort(reason);
+    return;
+  }
   Guard([&] { session_->OnTimeout(*this, reason); });
   CloseAfterFlush(reason);
   // The goodbye is a courtesy: a peer that reads a byte now and then must not stretch it with the
@@ -177,6 +183,46 @@ void Connection::Expire(CloseReason reason) {
   worker_->AddTimer(courtesy, Duration::zero(), [worker = worker_, id = id_, reason] {
     if (Connection* connection = worker->Find(id)) connection->Abort(reason);
   });
+}
+
+// With no receive armed no linked timeout can end a closing handshake whose output the peer takes
+// slowly; each byte it takes restarts the write timeout.
+void Connection::BoundCloseByTimer() {
+  if (item_deadline_ == kNever) return;
+  const Duration left(item_deadline_ - worker_->now());
+  worker_->AddTimer(left, Duration::zero(), [worker = worker_, id = id_] {
+    Connection* const connection = worker->Find(id);
+    if (connection == nullptr || connection->wait_ != Wait::kClose) return;
+    if (worker->now() >= connection->item_deadline_) connection->Expire(CloseReason::kCloseTimeout);
+  });
+}
+
+void Connection::BoundLifetime() {
+  if (has_lifetime_) worker_->CancelLifetime(*this);
+  has_lifetime_ = options_->timeouts.lifetime.count() > 0;
+  if (has_lifetime_) {
+    worker_->AddLifetime(*this, DeadlineAfter(opened_at_, options_->timeouts.lifetime));
+  }
+}
+
+void Connection::OnLifetime() {
+  switch (state_) {
+    case State::kConnecting:
+      Abort(CloseReason::kLifetime);
+      return;
+    case State::kOpen:
+      Expire(CloseReason::kLifetime);
+      return;
+    case State::kFlushing:
+      CutShort(CloseReason::kLifetime);
+      return;
+    case State::kLingering:  // all was said; how it ended is known
+      BeginClosing();
+      return;
+    case State::kClosing:
+    case State::kFree:
+      return;
+  }
 }
 
 }  // namespace ringmaster

@@ -28,6 +28,7 @@ void Connection::StopReceive() {
   if (!receive_armed_ || receive_cancelled_) return;
   if (output_paused_) worker_->counters().receive_paused.Add();
   receive_cancelled_ = true;
+  if (wait_ == Wait::kClose) BoundCloseByTimer();
   ++in_flight_;
   ring().SubmitCancel(Tag(kOperationReceive), Tag(kOperationCancel));
 }

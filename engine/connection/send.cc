@@ -17,6 +17,14 @@
 // from the last progress.
 
 namespace ringmaster {
+namespace {
+
+// Files a connection may have queued before its input waits. A file counts nothing against the
+// queue's bytes until it is read, so a peer that asks for files and reads none would otherwise take
+// every descriptor there is. Files leave one behind the other: a few keep the next one at hand.
+constexpr size_t kQueuedFilesMax = 16;
+
+}  // namespace
 // True when `bytes` stand in the buffer that is being delivered and will be given to the kernel at
 // the end of this very turn: the buffer is then the queue's to return. A buffer is leased once; a
 // second part of it is copied.
@@ -76,7 +84,10 @@ bool Connection::CanQueue(size_t bytes, SendResult& refusal) {
 }
 
 SendQueue& Connection::Queue() {
-  if (queue_ == nullptr) queue_ = worker_->send_queues().Take();
+  if (queue_ == nullptr) {
+    queue_ = worker_->send_queues().Take();
+    queue_->write_timeout = options_->timeouts.write;
+  }
   return *queue_;
 }
 
@@ -114,6 +125,7 @@ SendResult Connection::SendFile(int fd, uint64_t offset, uint64_t bytes) {
   }
   Queue().AppendFile(fd, offset, bytes);
   was_above_high_ = true;  // OnDrained follows when the file has left
+  if (queue_->file_count() >= kQueuedFilesMax) output_paused_ = true;
   return AfterQueued();
 }
 
@@ -146,7 +158,9 @@ void Connection::FlushOutput() {
       SubmitFront(/*stuck=*/false);
       return;
     }
-    ReleaseQueue();
+    // Nothing of it has to be sent: what was reserved and left empty, files without a byte.
+    OnOutputMoved();
+    return;
   }
   if (state_ == State::kFlushing) AfterFlushed();
 }
@@ -169,7 +183,7 @@ void Connection::SubmitFront(bool stuck) {
   const UserData tag = Tag(kOperationSend);
   if (stuck) {
     worker_->counters().send_stuck.Add();
-    const LinkedTimeout timeout{DeadlineAfter(worker_->now(), options_->timeouts.write),
+    const LinkedTimeout timeout{DeadlineAfter(worker_->now(), queue_->write_timeout),
                                 Tag(kOperationSendTimeout)};
     if (front.message != nullptr) {
       ring().SubmitSendMessageStuck(fd_, front.message, tag, timeout);
@@ -203,7 +217,7 @@ void Connection::OnSend(int32_t result) {
     OnOutputMoved();
   } else if (result == -ECANCELED) {
     // Only its linked timeout cancels a send: no progress within the write timeout.
-    Abort(CloseReason::kWriteTimeout);
+    CutShort(CloseReason::kWriteTimeout);
   } else {
     OnPeerError(-result);
   }
@@ -228,7 +242,8 @@ void Connection::OnOutputMoved() {
   const bool empty = queue_ == nullptr || queue_->empty();
   if (empty) ReleaseQueue();
   const size_t pending = output_bytes();
-  if (output_paused_ && pending <= options_->send_queue_bytes_low) {
+  const bool few_files = empty || queue_->file_count() < kQueuedFilesMax;
+  if (output_paused_ && pending <= options_->send_queue_bytes_low && few_files) {
     output_paused_ = false;
     // Nothing was taken from the peer meanwhile: its idle time begins now.
     last_activity_ = worker_->now();

@@ -105,6 +105,7 @@ void SendQueue::AppendFile(int fd, uint64_t offset, uint64_t bytes) {
   segment.file_offset = offset;
   segment.file_bytes_left = bytes;
   segments_.push_back(std::move(segment));
+  ++file_count_;
 }
 
 bool SendQueue::HasFile() const {
@@ -162,7 +163,10 @@ void SendQueue::Consume(size_t bytes) {
 
 void SendQueue::Finish(Segment& segment) {
   if (segment.kind == Kind::kLeased) lease_ring_->ReturnBuffer(segment.buffer_id);
-  if (segment.fd >= 0) close(segment.fd);
+  if (segment.fd >= 0) {
+    close(segment.fd);
+    --file_count_;
+  }
   segment.fd = -1;
   segment.owner.reset();
   segment.storage.reset();

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/time.h"
+
 namespace ringmaster {
 
 class Ring;
@@ -52,8 +54,14 @@ class SendQueue {
   // Bytes in memory and not yet taken by the kernel.
   size_t bytes_pending() const { return bytes_pending_; }
 
+  // Without progress, how long what is queued may wait for the peer; set by whoever takes the
+  // queue.
+  Duration write_timeout = Duration::zero();
+
   // A file is queued of which not all has been read.
   bool HasFile() const;
+  // Files queued and not yet sent to their end: each holds a descriptor.
+  size_t file_count() const { return file_count_; }
 
   // What to send next: the ready bytes at the front, gathered. Stays valid until Consume or Clear.
   struct Gather {
@@ -111,6 +119,7 @@ class SendQueue {
   bool reserved_inline_ = false;  // where the last Reserve pointed
   size_t bytes_pending_ = 0;
   size_t bytes_given_out_ = 0;
+  size_t file_count_ = 0;
   size_t front_ = 0;
   std::vector<Segment> segments_;  // behind the inline bytes
   Ring* lease_ring_ = nullptr;     // while something is leased

@@ -270,6 +270,12 @@ void KernelRing::SubmitClose(int fd, UserData user_data) {
 
 void KernelRing::Shutdown(int fd, int how) { shutdown(fd, how); }
 
+void KernelRing::DiscardUnsent(int fd) {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  // Refused only by what is no socket of a stream; such a one has nothing to discard.
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 std::span<char> KernelRing::BufferOf(const Completion& completion) {
   DCHECK(completion.has_buffer() && completion.buffer_id() < buffer_count_);
   --buffers_at_home_;

@@ -47,6 +47,7 @@ class KernelRing final : public Ring {
   void SubmitCancelFd(int fd, UserData user_data) override;
   void SubmitClose(int fd, UserData user_data) override;
   void Shutdown(int fd, int how) override;
+  void DiscardUnsent(int fd) override;
   std::span<char> BufferOf(const Completion& completion) override;
   void ReturnBuffer(uint16_t buffer_id) override;
   uint32_t BuffersAtHome() const override { return buffers_at_home_; }

@@ -131,6 +131,10 @@ class Ring {
   // shutdown(2) with SHUT_WR or SHUT_RDWR. Errors are ignored: the peer may be gone.
   virtual void Shutdown(int fd, int how) = 0;
 
+  // The coming close of `fd` throws away what the kernel has not sent yet and resets the connection
+  // (SO_LINGER with no time), instead of keeping it until the peer takes it.
+  virtual void DiscardUnsent(int fd) = 0;
+
   // -- Provided buffers
   // ------------------------------------------------------------------------------
 

@@ -184,6 +184,7 @@ void Worker::ReleaseClosed() {
 void Worker::Release(Connection& connection) {
   DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
   connection.ReleaseQueue();
+  if (connection.has_lifetime_) CancelLifetime(connection);
   ++closes_in_flight_;
   ring_->SubmitClose(connection.fd_,
                      UserData(kOperationClose, 0, static_cast<uint32_t>(connection.fd_)));

@@ -84,11 +84,7 @@ Connection& Worker::NewConnection(int fd, Protocol& protocol, const StreamOption
     counters().handler_exceptions.Add();
   }
   if (connection->session_ == nullptr) connection->Abort(CloseReason::kHandlerError);
-  if (options.timeouts.lifetime.count() > 0) {
-    AddTimer(options.timeouts.lifetime, Duration::zero(), [this, id = connection->id_] {
-      if (Connection* found = Find(id)) found->Expire(CloseReason::kLifetime);
-    });
-  }
+  if (options.timeouts.lifetime.count() > 0) connection->BoundLifetime();
   return *connection;
 }
 
@@ -116,6 +112,20 @@ TimerId Worker::AddTimer(Duration delay, Duration period, absl::AnyInvocable<voi
     }
   };
   return timers_.Add(now_ + std::max<int64_t>(0, delay.count()), period, std::move(guarded));
+}
+
+void Worker::AddLifetime(Connection& connection, TimePoint deadline) {
+  lifetime_timers_[connection.id_] =
+      AddTimer(Duration(deadline - now_), Duration::zero(), [this, id = connection.id_] {
+        if (Connection* found = Find(id)) found->OnLifetime();
+      });
+}
+
+void Worker::CancelLifetime(Connection& connection) {
+  const auto it = lifetime_timers_.find(connection.id_);
+  CHECK(it != lifetime_timers_.end());
+  CancelTimer(it->second);
+  lifetime_timers_.erase(it);
 }
 
 bool Worker::CancelTimer(TimerId id) { return timers_.Cancel(id); }

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "engine/connection/connection.h"
@@ -90,6 +91,9 @@ class Worker {
   void ListForClose(Connection& connection);
   // A session that was replaced or closed, perhaps while one of its calls is on the stack.
   void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
+  // The end of connection.options().timeouts.lifetime; cancelled when the connection goes.
+  void AddLifetime(Connection& connection, TimePoint deadline);
+  void CancelLifetime(Connection& connection);
   SendQueuePool& send_queues() { return send_queues_; }
   ReceivedBuffer& received() { return received_; }
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
@@ -130,6 +134,8 @@ class Worker {
   ConnectionTable table_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   TimerQueue timers_;
+  // Of the connections that have a lifetime, by connection id. Not in the connection: few have one.
+  absl::flat_hash_map<uint64_t, TimerId> lifetime_timers_;
 
   // Work of this turn, by slot and generation: a connection may be released before its entry is
   // reached.

@@ -99,6 +99,7 @@ class SimulatedRing final : public Ring {
   void SubmitCancelFd(int fd, UserData user_data) override;
   void SubmitClose(int fd, UserData user_data) override;
   void Shutdown(int fd, int how) override;
+  void DiscardUnsent(int fd) override;
   std::span<char> BufferOf(const Completion& completion) override;
   void ReturnBuffer(uint16_t buffer_id) override { buffers_.Return(buffer_id); }
   uint32_t BuffersAtHome() const override { return buffers_.at_home(); }

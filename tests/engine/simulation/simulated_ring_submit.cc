@@ -168,4 +168,13 @@ void SimulatedRing::Shutdown(int fd, int how) {
   OnStreamChanged(*descriptor->stream);
 }
 
+void SimulatedRing::DiscardUnsent(int fd) {
+  Descriptor* descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr || descriptor->closing) {
+    if (fd < kFirstDescriptor) return;
+    world_.Fail(fmt::format("option of descriptor {}, which is closed", fd));
+  }
+  if (descriptor->stream) descriptor->stream->DiscardUnsent();
+}
+
 }  // namespace ringmaster::simulation

@@ -59,6 +59,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   // send(2) without waiting: bytes, -EAGAIN, -EPIPE, -ECONNRESET (once).
   int Send(std::string_view bytes);
   void Shutdown(int how);
+  void DiscardUnsent() { discard_unsent_ = true; }
   void Close();
   bool closed() const { return closed_; }
   TimePoint closed_at() const { return closed_at_; }
@@ -85,6 +86,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   bool reset_ = false;
   bool finished_ = false;  // the engine's FIN
   bool receive_shut_ = false;
+  bool discard_unsent_ = false;  // the close resets
   bool closed_ = false;
   TimePoint closed_at_ = 0;
 

@@ -148,6 +148,35 @@ TEST_F(SocketSessionTest, ASlowReaderIsHeldBackAndThenDrained) {
                          ";text:waits;");
 }
 
+// A peer that takes its output in sips was asked to go and did not have to: each sip restarted the
+// write timeout, and the closing handshake behind the output had no deadline of its own.
+TEST_F(SocketSessionTest, AClosingHandshakeBehindASlowReaderIsBoundedByTheCloseTimeout) {
+  stream_.send_queue_bytes_high = 100'000;
+  stream_.send_queue_bytes_low = 10'000;
+  stream_.timeouts.write = seconds(5);
+  stream_.timeouts.close = seconds(8);
+  Start();
+  peer_ = ring_->ConnectPeer(listening_fd_, {.to_peer_bytes = 1000});
+  peer_->PeerSend("U");
+  AdvanceTime(milliseconds(1));
+  peer_->PeerRead(SIZE_MAX);
+  EXPECT_EQ(socket().SendBinary(std::string(200'000, 'a')), SendResult::kAboveHigh);
+  AdvanceTime(seconds(1));
+  socket().Close(1000);
+  for (int i = 0; i < 7; ++i) {
+    peer_->PeerRead(500);
+    AdvanceTime(seconds(1));
+  }
+  EXPECT_EQ(close_count_, 0);
+  for (int i = 0; i < 2; ++i) {
+    peer_->PeerRead(500);
+    AdvanceTime(seconds(1));
+  }
+  EXPECT_EQ(close_count_, 1);
+  EXPECT_EQ(close_.cause, CloseReason::kCloseTimeout);
+  EXPECT_TRUE(peer_->peer_sees_reset());
+}
+
 TEST_F(SocketSessionTest, ConstructsAndDestroysOneContextPerConnection) {
   for (int i = 0; i < 3; ++i) {
     Open();
