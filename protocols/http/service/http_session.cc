@@ -28,6 +28,9 @@ size_t HttpSession::OnInput(Connection& connection, std::span<char> input) {
       continue;
     }
     if (last_request_) return bytes.size();
+    // Another head begins: until here the bounds of the route that was asked last were in force.
+    if (route_options_ && needed_bytes_ == 0) [[unlikely]]
+      UseListenerOptions(connection);
     const size_t taken = ReadRequest(connection, rest);
     consumed += taken;
     if (taken == 0 || gone_) break;
@@ -66,8 +69,7 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
   }
   if (route == nullptr) return AnswerUnrouted(connection, head, entry, path, input);
   bytes_behind_ = input.size() > head.head_bytes;
-  if (head.body_framing != BodyFraming::kNone || route->streaming_handler != nullptr ||
-      route->options.body_required) [[unlikely]] {
+  if (head.body_framing != BodyFraming::kNone || !route->plain) [[unlikely]] {
     return ReadContent(connection, head, *route, input);
   }
   Complete(connection);
@@ -248,10 +250,17 @@ void HttpSession::Complete(Connection& connection) {
     waiting_ = false;
     connection.ClearWait();
   }
-  if (route_options_) {
-    route_options_ = false;
-    connection.SetOptions(*default_options_);
-  }
+}
+
+void HttpSession::UseOptions(Connection& connection, const http::Route& route) {
+  if (!route.options.stream) return;
+  route_options_ = true;
+  connection.SetOptions(*route.options.stream);
+}
+
+void HttpSession::UseListenerOptions(Connection& connection) {
+  route_options_ = false;
+  connection.SetOptions(*default_options_);
 }
 
 void HttpSession::OnInputEnd(Connection& connection, size_t) {

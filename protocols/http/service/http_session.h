@@ -77,7 +77,9 @@ class HttpSession final : public Session {
   size_t ReadBody(Connection& connection, std::string_view input);
   void TakeContent(std::string_view piece);
   void SendContinue(Connection& connection);
+  // The route's bounds, if it has some, until the next head begins.
   void UseOptions(Connection& connection, const Route& route);
+  void UseListenerOptions(Connection& connection);
 
   bool FindEntry(const RequestHead& head, PathEntry*& entry, std::string_view& path);
   size_t AnswerUnrouted(Connection& connection, const RequestHead& head, PathEntry* entry,

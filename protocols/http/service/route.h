@@ -27,7 +27,9 @@ struct RouteOptions {
   uint64_t body_bytes_max = 1u << 20;
   // 411 for a request without Content-Length and without chunked content.
   bool body_required = false;
-  // Other bounds (a longer body timeout, say) while content of this route is received.
+  // Other bounds than the listener's (a longer body or write timeout, say): from the end of the
+  // request's head until the next one begins. Leave it out where they are the same: ordinary routes
+  // pay nothing.
   std::optional<StreamOptions> stream;
 };
 
@@ -35,6 +37,9 @@ struct Route {
   Handler handler;                     // one of the two
   StreamingHandler streaming_handler;  // ...
   RouteOptions options;
+  // A request without content can go straight to the handler. Kept apart from what it follows from:
+  // every request asks.
+  bool plain = true;
 };
 
 }  // namespace ringmaster::http

@@ -32,6 +32,8 @@ absl::Status Service::Add(std::string_view method, std::string_view pattern,
   std::unique_ptr<http::Route>& place =
       method == "*" ? (*entry)->any : (*entry)->by_method[static_cast<int>(id)];
   place = std::move(route);
+  place->plain = place->streaming_handler == nullptr && !place->options.body_required &&
+                 !place->options.stream;
   Router::UpdateAllow(**entry);
   return absl::OkStatus();
 }
@@ -81,14 +83,18 @@ absl::Status Service::Upgrade(std::string_view pattern, UpgradeRoute* route) {
 
 absl::Status Service::Static(std::string_view prefix, const std::string& directory,
                              StaticOptions options) {
+  RouteOptions route_options;
+  route_options.stream = options.stream;
   absl::StatusOr<std::shared_ptr<StaticFiles>> files =
       StaticFiles::Open(directory, std::move(options));
   if (!files.ok()) return files.status();
   while (!prefix.empty() && prefix.back() == '/') prefix.remove_suffix(1);
-  return Get(fmt::format("{}/*path", prefix),
-             [files = *std::move(files)](Request& request, Response& response) {
-               files->Serve(request, request.param("path"), response);
-             });
+  return Get(
+      fmt::format("{}/*path", prefix),
+      [files = *std::move(files)](Request& request, Response& response) {
+        files->Serve(request, request.param("path"), response);
+      },
+      std::move(route_options));
 }
 
 void Service::UpdateDate(TimePoint now) {

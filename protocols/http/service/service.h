@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,13 +36,15 @@ struct ServiceOptions {
   uint32_t requests_per_connection_max = 0;
   uint32_t trailer_bytes_max = 8192;
   ClientAddressSource client_address = ClientAddressSource::kPeer;
-  CidrSet trusted_proxies;
+  CidrSet trusted_proxies = {};
 };
 
 struct StaticOptions {
   bool dotfiles = false;  // ".git", ".env" and the like are not found otherwise
   std::string index = "index.html";
   std::string cache_control;  // the field's value; empty: none
+  // See RouteOptions.
+  std::optional<StreamOptions> stream;
 };
 
 // HTTP/1.x on a listener: routes to handlers. Routes are added while the server is defined, before
