@@ -31,6 +31,14 @@ http::ServiceOptions ServiceOptionsOf(const config::ListenerConfig& listener) {
   return options;
 }
 
+// The route's bounds where they differ from the listener's: switching costs something per request.
+std::optional<StreamOptions> OwnStream(const config::ListenerConfig& listener,
+                                       const RouteConfig& route) {
+  StreamOptions stream = route.StreamFor(listener);
+  if (stream == listener.definition.stream) return std::nullopt;
+  return stream;
+}
+
 }  // namespace
 
 StockServer::StockServer(config::ServerConfig config) : config_(std::move(config)) {
@@ -67,14 +75,17 @@ void StockServer::AddListener(const config::ListenerConfig& listener) {
 absl::Status StockServer::AddRoute(http::Service& service, const config::ListenerConfig& listener,
                                    const RouteConfig& route) {
   switch (route.type) {
-    case RouteType::kStatic:
-      return service.Static(route.path, route.directory);
+    case RouteType::kStatic: {
+      http::StaticOptions options;
+      options.stream = OwnStream(listener, route);
+      return service.Static(route.path, route.directory, std::move(options));
+    }
     case RouteType::kWebsocketEcho:
       return AddWebSocketEcho(service, listener, route);
     default: {
       http::RouteOptions options;
       options.body_bytes_max = route.LimitsFor(listener).body_bytes_max;
-      options.stream = route.StreamFor(listener);
+      options.stream = OwnStream(listener, route);
       return AddHandler(service, route, std::move(options));
     }
   }
@@ -126,7 +137,7 @@ absl::Status StockServer::AddWebSocketEcho(http::Service& service,
   const config::RequestLimits limits = route.LimitsFor(listener);
   echo->limits.message_bytes_max = limits.message_bytes_max;
   echo->limits.fragments_max = limits.message_fragments_max;
-  echo->stream = route.StreamFor(listener);
+  echo->stream = OwnStream(listener, route);
   if (route.origin.allowed_origins) echo->allowed_origins = *route.origin.allowed_origins;
   if (route.origin.allow_missing_origin) {
     echo->missing_origin = *route.origin.allow_missing_origin ? websocket::MissingOrigin::kAllow
