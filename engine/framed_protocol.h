@@ -60,15 +60,20 @@ class FramedProtocol final : public Protocol {
     Connection& connection() { return *connection_; }
     Context& context() { return *context_; }
 
-    // Encodes and queues one message; see Connection::Send.
+    // Encodes and queues one message; see Connection::SendMessage.
     template <typename Message>
     SendResult Send(const Message& message) {
       // Kept between calls so that a warm server does not allocate.
       static thread_local std::string encoded;
       encoded.clear();
       Codec::Encode(message, encoded);
-      return connection_->Send(encoded);
+      return connection_->SendMessage({}, encoded, /*front_is_consumed=*/false);
     }
+    // See Connection::SetTimeout.
+    void SetTimeout(Duration Timeouts::*timeout, Duration duration) {
+      connection_->SetTimeout(timeout, duration);
+    }
+    void SetTimeouts(const Timeouts& timeouts) { connection_->SetTimeouts(timeouts); }
     // Sends what is queued, then closes.
     void Close() { connection_->CloseAfterFlush(CloseReason::kLocal, Linger::kYes); }
 
@@ -85,6 +90,9 @@ class FramedProtocol final : public Protocol {
   std::function<void(Peer&)> on_open;
   std::function<void(Peer&, typename Codec::Message)> on_message;
   std::function<void(Peer&, CloseReason)> on_close;
+  // The output queue went above its high watermark, and came below the low one again.
+  std::function<void(Peer&)> on_backpressure;
+  std::function<void(Peer&)> on_drained;
 
   std::string_view name() const override { return Codec::kName; }
 
@@ -103,6 +111,8 @@ class FramedProtocol final : public Protocol {
       Peer peer(&connection, &context_);
       if (protocol_.on_open) protocol_.on_open(peer);
     }
+
+    std::string_view protocol_name() const override { return Codec::kName; }
 
     void OnConnected(Connection& connection) override { Open(connection); }
 
@@ -123,6 +133,10 @@ class FramedProtocol final : public Protocol {
           break;
         }
         if (!complete || frame.bytes == 0) break;
+        if (!connection.TakeMessage()) {
+          connection.CloseAfterFlush(CloseReason::kMessageRate, Linger::kYes);
+          break;
+        }
         connection.ClearWait();
         connection.CountMessage();
         Peer peer(&connection, &context_);
@@ -133,6 +147,16 @@ class FramedProtocol final : public Protocol {
       }
       if (consumed < input.size() && connection.receiving()) connection.SetWait(Wait::kMessage);
       return consumed;
+    }
+
+    void OnBackpressure(Connection& connection) override {
+      Peer peer(&connection, &context_);
+      if (protocol_.on_backpressure) protocol_.on_backpressure(peer);
+    }
+
+    void OnDrained(Connection& connection) override {
+      Peer peer(&connection, &context_);
+      if (protocol_.on_drained) protocol_.on_drained(peer);
     }
 
     void OnClosed(Connection& connection, CloseReason reason) override {

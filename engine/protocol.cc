@@ -6,6 +6,8 @@
 
 namespace ringmaster {
 
+std::string_view Session::protocol_name() const { return ""; }
+
 void Session::OnConnected(Connection&) {}
 
 void Session::OnInputEnd(Connection& connection, size_t) {
@@ -16,11 +18,17 @@ void Session::OnTimeout(Connection&, CloseReason) {}
 
 void Session::OnIdleProbe(Connection&) {}
 
+void Session::OnBackpressure(Connection&) {}
+
+void Session::OnSendQueueFull(Connection&) {}
+
 void Session::OnDrained(Connection&) {}
 
 void Session::OnStop(Connection& connection) {
   connection.CloseAfterFlush(CloseReason::kServerStopping);
 }
+
+void Session::OnKilled(Connection& connection) { connection.Abort(CloseReason::kKilled); }
 
 void Session::OnException(Connection&, std::string_view) {}
 

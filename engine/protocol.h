@@ -27,6 +27,9 @@ class Session {
  public:
   virtual ~Session() = default;
 
+  // What it speaks now, for listings: after an upgrade another than its listener's. A constant.
+  virtual std::string_view protocol_name() const;
+
   // `input` is everything received and not yet consumed, oldest first; it may be changed in place
   // (unmasking). Returns how many bytes from the front were consumed; the rest is kept and offered
   // again, together with what arrives next. A session that loops over several messages stops when
@@ -51,12 +54,25 @@ class Session {
   // the peer for a sign of life. Any byte it sends restarts the read timeout.
   virtual void OnIdleProbe(Connection& connection);
 
+  // The output queue went above its high watermark; once, until OnDrained. Called at the end of the
+  // turn in which it did. No input is given to the session meanwhile; what it sends of its own
+  // accord it should hold back.
+  virtual void OnBackpressure(Connection& connection);
+
+  // The output queue had no room for a message and SendQueuePolicy::kClose is in force: the
+  // connection closes with kSendQueueFull. The session may queue a goodbye by SendControl.
+  virtual void OnSendQueueFull(Connection& connection);
+
   // The output queue fell to its low watermark after it had been above the high one, or a file body
   // was sent: a streaming session continues here.
   virtual void OnDrained(Connection& connection);
 
   // Graceful stop: finish what was received, then close. Called once. Default: CloseAfterFlush.
   virtual void OnStop(Connection& connection);
+
+  // The operator wants this connection gone. The session may queue a goodbye and CloseAfterFlush
+  // with kKilled; the engine bounds it by timeouts.close. Default: Abort.
+  virtual void OnKilled(Connection& connection);
 
   // A handler threw `what` from one of the calls above. The session may queue a goodbye; the engine
   // closes with kHandlerError after it was flushed.
@@ -76,9 +92,18 @@ class Protocol {
   // Short name for status, logs and metrics: "http", "websocket", "line".
   virtual std::string_view name() const = 0;
 
+  // True: its sessions learn from the first bytes for whom a proxy speaks
+  // (Worker::ReaddressConnection), as ListenerDefinition::proxy_protocol demands.
+  virtual bool NamesPeer() const { return false; }
+
   // A connection was accepted (or an outbound one is being made). Called before any byte is
   // received.
   virtual std::unique_ptr<Session> NewSession(Connection& connection) = 0;
+
+  // What a connection hears that the door refuses because of a limit, before it is closed. No
+  // session is made for it. A few hundred bytes at most, so that they always fit a new socket's
+  // send buffer; they live as long as the protocol. Empty: it is closed without a word.
+  virtual std::string_view RefusalGoodbye() const { return {}; }
 };
 
 }  // namespace ringmaster

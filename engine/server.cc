@@ -22,6 +22,13 @@ void ServerDefinition::Listen(ListenerDefinition listener) {
 
 absl::Status ServerDefinition::Validate() const {
   if (!error_.ok()) return error_;
+  for (const auto& listener : listeners_) {
+    if (listener->protocol == nullptr) continue;  // whoever serves it does so without sessions
+    if (listener->proxy_protocol != listener->protocol->NamesPeer()) {
+      return absl::InvalidArgumentError(
+          "proxy_protocol and what the listener speaks do not agree: add it with proxy::Listen");
+    }
+  }
   for (const auto& validator : validators) {
     if (absl::Status status = validator(); !status.ok()) return status;
   }

@@ -10,33 +10,12 @@
 #include "absl/status/status.h"
 #include "engine/connection/address.h"
 #include "engine/connection/stream_options.h"
+#include "engine/limits/address_limits.h"
 #include "engine/limits/cidr_set.h"
 #include "engine/limits/rate_limit.h"
 #include "engine/protocol.h"
 
 namespace ringmaster {
-
-// What one client address may use, over all workers. An IPv6 client owns a whole network, so
-// addresses are counted by prefix. 0 = no limit.
-struct AddressLimits {
-  uint32_t connections_max = 0;
-  RateLimit accept_rate;   // new connections
-  RateLimit request_rate;  // see StreamOptions
-  RateLimit message_rate;
-  uint8_t ipv4_prefix_bits = 32;
-  uint8_t ipv6_prefix_bits = 64;
-  // Never counted and never refused by these limits: health checks, load balancers.
-  CidrSet exempt;
-  // Addresses that are remembered at a time; a power of two. One that finds no room is admitted
-  // and counted in address_table_full.
-  uint32_t table_entries = 64 * 1024;
-
-  bool limited() const {
-    return connections_max > 0 || accept_rate.limited() || request_rate.limited() ||
-           message_rate.limited();
-  }
-  bool operator==(const AddressLimits&) const = default;
-};
 
 // The admin listener: figures and health, served by a process of its own so that it answers while
 // every worker is busy.
@@ -69,6 +48,10 @@ struct ServerOptions {
   // 0 = no limit.
   uint64_t buffered_bytes_soft = 256u << 20;
   uint64_t buffered_bytes_hard = 512u << 20;
+  // How long the first bytes of a new connection may wait for the worker. When more come than it
+  // can serve it accepts only as many as it can serve in a part of that time, and refuses who has
+  // waited longer all the same: so that work is not done for clients that have given up. 0 = off.
+  Duration queue_time_max = std::chrono::milliseconds(500);
   // A turn of the loop that lasts longer is reported with the handler's stack; past the second,
   // the master replaces the worker. 0 = off.
   Duration handler_timeout = std::chrono::seconds(1);
@@ -147,11 +130,18 @@ class ServerDefinition {
   std::function<absl::Status(Worker&)> on_worker_start;
   // In the worker, after its last connection is gone.
   std::function<void(Worker&)> on_worker_stop;
+  // What the admin listener speaks (options.admin), in a process of its own; nullptr = there is
+  // none. Outlives the server.
+  Protocol* admin_protocol = nullptr;
 
   // Errors: kInvalidArgument for an address that cannot be parsed. Sockets are opened by Main.
   absl::Status Listen(std::string_view address, Protocol& protocol,
                       const StreamOptions& stream = {});
   void Listen(ListenerDefinition listener);
+  // Keeps a protocol that wraps another as long as the definition.
+  Protocol& Keep(std::unique_ptr<Protocol> protocol) {
+    return *protocols_.emplace_back(std::move(protocol));
+  }
 
   const std::vector<std::unique_ptr<ListenerDefinition>>& listeners() const { return listeners_; }
 
@@ -165,11 +155,12 @@ class ServerDefinition {
   // by every worker.
   std::vector<std::function<absl::Status()>> validators;
 
-  // error(), then every validator.
+  // error(), listeners that cannot keep what their definition says, then every validator.
   absl::Status Validate() const;
 
  private:
   absl::Status error_;
+  std::vector<std::unique_ptr<Protocol>> protocols_;
   std::vector<std::unique_ptr<ListenerDefinition>> listeners_;
 };
 

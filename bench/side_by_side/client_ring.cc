@@ -87,6 +87,16 @@ void ClientRing::SubmitAndWait() {
   }
 }
 
+void ClientRing::SubmitAndWaitWithin(double seconds) {
+  __kernel_timespec timespec = {};
+  timespec.tv_nsec = static_cast<int64_t>(seconds * 1e9);
+  io_uring_cqe* cqe = nullptr;
+  const int result = io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timespec, nullptr);
+  if (result < 0 && result != -ETIME && result != -EBUSY && result != -EAGAIN && result != -EINTR) {
+    throw std::runtime_error(fmt::format("io_uring_enter: {}", std::strerror(-result)));
+  }
+}
+
 std::string_view ClientRing::Buffer(const io_uring_cqe& cqe) const {
   const size_t index = cqe.flags >> IORING_CQE_BUFFER_SHIFT;
   return {buffers_ + index * buffer_bytes_, static_cast<size_t>(cqe.res)};

@@ -28,14 +28,14 @@ class ClientRing {
   template <typename OnCompletion>
   void Turn(OnCompletion on_completion) {
     SubmitAndWait();
-    unsigned head;
-    unsigned count = 0;
-    io_uring_cqe* cqe;
-    io_uring_for_each_cqe(&ring_, head, cqe) {
-      ++count;
-      on_completion(*cqe);
-    }
-    io_uring_cq_advance(&ring_, count);
+    ForEachCompletion(on_completion);
+  }
+
+  // The same, but after `seconds` it returns without a completion.
+  template <typename OnCompletion>
+  void TurnWithin(double seconds, OnCompletion on_completion) {
+    SubmitAndWaitWithin(seconds);
+    ForEachCompletion(on_completion);
   }
 
   // What a receive that selected a buffer brought. Valid until ReturnBuffer of the same cqe.
@@ -49,6 +49,19 @@ class ClientRing {
 
  private:
   void SubmitAndWait();
+  void SubmitAndWaitWithin(double seconds);
+
+  template <typename OnCompletion>
+  void ForEachCompletion(OnCompletion on_completion) {
+    unsigned head;
+    unsigned count = 0;
+    io_uring_cqe* cqe;
+    io_uring_for_each_cqe(&ring_, head, cqe) {
+      ++count;
+      on_completion(*cqe);
+    }
+    io_uring_cq_advance(&ring_, count);
+  }
 
   io_uring ring_ = {};
   io_uring_buf_ring* buffer_ring_ = nullptr;

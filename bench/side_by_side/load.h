@@ -2,6 +2,7 @@
 #define BENCH_SIDE_BY_SIDE_LOAD_H_
 
 #include <cstdint>
+#include <string>
 
 namespace side_by_side {
 
@@ -20,6 +21,9 @@ class Load {
   // Returns the number of verified answers. Throws std::runtime_error on a wrong answer, a closed
   // connection, or no progress for ten seconds past the slice's end.
   virtual uint64_t RunSlice(const SliceBounds& bounds) = 0;
+
+  // Further figures of the last slice, as members of a JSON object; empty = none.
+  virtual std::string DetailsJson() const { return {}; }
 };
 
 }  // namespace side_by_side

@@ -29,14 +29,17 @@
 #include "bench/side_by_side/conversation.h"
 #include "bench/side_by_side/keep_alive_load.h"
 #include "bench/side_by_side/load.h"
+#include "bench/side_by_side/open_load.h"
 
 namespace side_by_side {
 namespace {
 
 constexpr std::string_view kUsage =
-    "usage: load_client --mode http|close|websocket|tcp-echo|idle-websocket --port PORT\n"
+    "usage: load_client --mode http|close|open|websocket|tcp-echo|idle-websocket --port PORT\n"
     "  --path PATH       request target (default /hello, for WebSocket modes /ws)\n"
     "  --connections N   (default 64)\n"
+    "  --rate R          open only: new clients a second, one request each\n"
+    "  --within S        open only: an answer later than this is not good (default 1)\n"
     "  --pipeline P      requests per send, http only (default 1)\n"
     "  --bytes B         payload of websocket and tcp-echo (default 20)\n"
     "  --text            WebSocket text messages instead of binary ones\n"
@@ -51,6 +54,8 @@ struct Options {
   size_t connections = 64;
   size_t pipeline = 1;
   size_t bytes = 20;
+  double rate = 1000;
+  double within_seconds = 1;
   bool text = false;
   bool interactive = false;
   SliceBounds bounds;
@@ -90,6 +95,10 @@ Options ParseOptions(const std::vector<std::string_view>& arguments) {
         ParseNumber<size_t>(flag, value, 1, 1000, options.pipeline);
       } else if (flag == "--bytes") {
         ParseNumber<size_t>(flag, value, 1, 64 << 20, options.bytes);
+      } else if (flag == "--rate") {
+        ParseNumber<double>(flag, value, 1.0, 1e7, options.rate);
+      } else if (flag == "--within") {
+        ParseNumber<double>(flag, value, 0.001, 60.0, options.within_seconds);
       } else if (flag == "--seconds") {
         ParseNumber<double>(flag, value, 0.0, 3600.0, options.bounds.seconds);
       } else if (flag == "--count") {
@@ -131,7 +140,7 @@ Prepared Prepare(const Options& options) {
   Conversation conversation;
   if (options.mode == "http") {
     conversation = LearnHttp(options.port, options.path, options.pipeline, false);
-  } else if (options.mode == "close") {
+  } else if (options.mode == "close" || options.mode == "open") {
     conversation = LearnHttp(options.port, options.path, 1, true);
   } else if (options.mode == "websocket") {
     conversation = WebSocketEcho(options.bytes, options.text);
@@ -145,6 +154,11 @@ Prepared Prepare(const Options& options) {
     return {
         std::make_unique<ConnectLoad>(std::move(conversation), options.port, options.connections),
         answer_bytes};
+  }
+  if (options.mode == "open") {
+    return {std::make_unique<OpenLoad>(std::move(conversation), options.port, options.rate,
+                                       options.within_seconds),
+            answer_bytes};
   }
   std::vector<int> sockets;
   for (size_t i = 0; i < options.connections; ++i) {
@@ -170,11 +184,12 @@ void RunAndReport(const Options& options, const Prepared& prepared, const SliceB
   const auto start = std::chrono::steady_clock::now();
   const uint64_t answers = prepared.load->RunSlice(bounds);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const std::string details = prepared.load->DetailsJson();
   fmt::print(
       "{{\"mode\":\"{}\",\"connections\":{},\"answers\":{},\"seconds\":{:.6f},"
-      "\"client_cpu_seconds\":{:.6f},\"answer_bytes\":{}}}\n",
+      "\"client_cpu_seconds\":{:.6f},\"answer_bytes\":{}{}{}}}\n",
       options.mode, options.connections, answers, elapsed.count(), CpuSeconds() - cpu_before,
-      prepared.answer_bytes);
+      prepared.answer_bytes, details.empty() ? "" : ",", details);
   std::fflush(stdout);
 }
 

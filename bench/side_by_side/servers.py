@@ -66,12 +66,13 @@ def _nginx_command(port, directory):
 class Server:
     """A server under measurement: started on a free port, pinned to one CPU, ended with `stop`.
 
-    `kind` is ringmaster[:BINARY], nginx, beast[:BINARY] or command:COMMAND LINE with {port}.
+    `kind` is ringmaster[:BINARY][@CONFIG], nginx, beast[:BINARY] or command:COMMAND LINE with {port}.
     """
 
     def __init__(self, kind, options):
         self.kind = kind
-        self.name, _, self.argument = kind.partition(':')
+        head, _, config = kind.partition('@') if kind.startswith('ringmaster') else (kind, '', '')
+        self.name, _, self.argument = head.partition(':')
         if self.name not in ('ringmaster', 'nginx', 'beast', 'command'):
             raise ServerError(f'{kind}: expected ringmaster[:BINARY], nginx, beast[:BINARY] or '
                               'command:COMMAND LINE with {port}')
@@ -81,6 +82,10 @@ class Server:
             self.name = pathlib.Path(shlex.split(self.argument)[0]).name
         elif self.argument:
             self.name = self.argument
+        # One program with two configurations: what a limit or a counter costs.
+        self.config_file = config or options.server_config
+        if config:
+            self.name = f'{self.name}@{config}'
         self.options = options
         self.port = 0
         self._process = None
@@ -99,7 +104,7 @@ class Server:
             binary = self.argument or str(self.options.build / 'bench/side_by_side/beast_server')
             return [binary, str(self.port), str(response_bytes)]
         binary = self.argument or str(self.options.build / 'tools/ringmaster/ringmaster')
-        return _ringmaster_command(binary, self.port, directory, self.options.server_config)
+        return _ringmaster_command(binary, self.port, directory, self.config_file)
 
     def start(self, directory, response_bytes):
         """`response_bytes`: the length the HTTP response should have, 0 = as it comes."""

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +18,7 @@
 #include <utility>
 
 #include "engine/base/json_string.h"
+#include "engine/base/line_writer.h"
 #include "engine/base/unique_fd.h"
 
 namespace ringmaster::log {
@@ -79,52 +82,77 @@ void AppendPrintable(std::string& out, std::string_view text) {
   }
 }
 
-// Writes each line by one write(2) to a descriptor opened with O_APPEND: the lines of master and
-// workers in one file never mix. spdlog's own file sink would leak its descriptor into the workers.
+std::atomic<uint64_t> lines_lost{0};
+
+// Writes to a descriptor opened with O_APPEND, so that the lines of master and workers in one file
+// never mix. spdlog's own file sink would leak its descriptor into the workers.
 class LineSink : public spdlog::sinks::base_sink<std::mutex> {
  public:
   LineSink(Format format, std::string process, UniqueFd file)
-      : format_(format), process_(std::move(process)), file_(std::move(file)) {}
+      : format_(format), process_(std::move(process)), writer_(std::move(file)) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    line_.clear();
-    const std::string_view text(message.payload.data(), message.payload.size());
-    const auto since_epoch = message.time.time_since_epoch();
-    const auto milliseconds =
-        std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count() % 1000;
-    const std::tm utc = fmt::gmtime(spdlog::log_clock::to_time_t(message.time));
-    auto out = std::back_inserter(line_);
-    if (format_ == Format::kJson) {
-      fmt::format_to(out, R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","level":"{}","process":)", utc,
-                     milliseconds, NameOf(message.level));
-      AppendJsonString(line_, process_);
-      fmt::format_to(out, R"(,"pid":{},"message":)", ::getpid());
-      AppendJsonString(line_, text);
-      line_ += "}\n";
-    } else {
-      fmt::format_to(out, "{:%Y-%m-%d %H:%M:%S}.{:03} {:<7} [{}] ", utc, milliseconds,
-                     NameOf(message.level), process_);
-      AppendPrintable(line_, text);
-      line_ += '\n';
+    lines_.clear();
+    const bool tells_of_loss = lost_since_last_line_ > 0;
+    if (tells_of_loss) {
+      AppendLine(message.time, spdlog::level::warn,
+                 fmt::format("{} log lines were lost: {}", lost_since_last_line_,
+                             std::strerror(writer_.error())));
     }
-    const int fd = file_.valid() ? file_.get() : STDERR_FILENO;
-    // A full disk or a closed stderr loses the line; the server goes on.
-    while (::write(fd, line_.data(), line_.size()) < 0 && errno == EINTR) {
+    AppendLine(message.time, message.level, {message.payload.data(), message.payload.size()});
+    const size_t wanted = tells_of_loss ? 2 : 1;
+    const size_t written = writer_.Write(lines_);
+    if (tells_of_loss && written > 0) lost_since_last_line_ = 0;
+    if (written < wanted) {
+      ++lost_since_last_line_;
+      AddLinesLost(1);
     }
   }
   void flush_() override {}
 
  private:
+  void AppendLine(spdlog::log_clock::time_point time, spdlog::level::level_enum level,
+                  std::string_view text) {
+    const auto milliseconds =
+        std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count() %
+        1000;
+    const std::tm utc = fmt::gmtime(spdlog::log_clock::to_time_t(time));
+    auto out = std::back_inserter(lines_);
+    if (format_ == Format::kJson) {
+      fmt::format_to(out, R"({{"time":"{:%Y-%m-%dT%H:%M:%S}.{:03}Z","level":"{}","process":)", utc,
+                     milliseconds, NameOf(level));
+      AppendJsonString(lines_, process_);
+      fmt::format_to(out, R"(,"pid":{},"message":)", ::getpid());
+      AppendJsonString(lines_, text);
+      lines_ += "}\n";
+    } else {
+      fmt::format_to(out, "{:%Y-%m-%d %H:%M:%S}.{:03} {:<7} [{}] ", utc, milliseconds,
+                     NameOf(level), process_);
+      AppendPrintable(lines_, text);
+      lines_ += '\n';
+    }
+  }
+
   const Format format_;
   const std::string process_;
-  const UniqueFd file_;
-  std::string line_;
+  LineWriter writer_;
+  std::string lines_;
+  uint64_t lost_since_last_line_ = 0;
 };
 
+std::shared_ptr<spdlog::logger> NewLogger(Format format, const std::string& process,
+                                          UniqueFd file) {
+  auto logger = std::make_shared<spdlog::logger>(
+      "ringmaster", std::make_shared<LineSink>(format, process, std::move(file)));
+  // spdlog catches what a sink throws, and would write of it to stderr.
+  logger->set_error_handler([](const std::string&) { AddLinesLost(1); });
+  return logger;
+}
+
 std::shared_ptr<spdlog::logger>& Instance() {
-  static std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>(
-      "ringmaster", std::make_shared<LineSink>(Format::kText, "ringmaster", UniqueFd()));
+  static std::shared_ptr<spdlog::logger> logger =
+      NewLogger(Format::kText, "ringmaster", UniqueFd());
   return logger;
 }
 
@@ -148,9 +176,7 @@ absl::Status Setup(const std::string& level, const std::string& format, const st
       return absl::ErrnoToStatus(errno, fmt::format("cannot open the log file {}", file));
     }
   }
-  auto logger = std::make_shared<spdlog::logger>(
-      "ringmaster", std::make_shared<LineSink>(format == "json" ? Format::kJson : Format::kText,
-                                               process, std::move(fd)));
+  auto logger = NewLogger(format == "json" ? Format::kJson : Format::kText, process, std::move(fd));
   logger->set_level(*parsed_level);
   Instance() = std::move(logger);
   return absl::OkStatus();
@@ -163,9 +189,16 @@ Logger& Get() {
 
 bool Logger::Enabled(Level level) const { return Instance()->should_log(ToSpdlog(level)); }
 
-void Logger::Write(Level level, fmt::string_view format, fmt::format_args arguments) {
-  const std::string message = fmt::vformat(format, arguments);
-  Instance()->log(ToSpdlog(level), spdlog::string_view_t(message));
+void Logger::Write(Level level, fmt::string_view format, fmt::format_args arguments) noexcept {
+  try {
+    const std::string message = fmt::vformat(format, arguments);
+    Instance()->log(ToSpdlog(level), spdlog::string_view_t(message));
+  } catch (const std::exception&) {
+    AddLinesLost(1);  // no memory for the line
+  }
 }
+
+uint64_t LinesLost() { return lines_lost.load(std::memory_order_relaxed); }
+void AddLinesLost(uint64_t count) { lines_lost.fetch_add(count, std::memory_order_relaxed); }
 
 }  // namespace ringmaster::log

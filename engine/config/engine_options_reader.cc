@@ -146,6 +146,7 @@ void ReadServerLimits(ConfigObject& object, ServerOptions& out) {
                             FormatByteSize(out.buffered_bytes_hard),
                             FormatByteSize(out.buffered_bytes_soft)));
   }
+  object.Read("queue_time_max", out.queue_time_max);
   if (const auto address = object.Get("address")) {
     ConfigObject reader(*address);
     ReadAddressLimits(reader, out.address);

@@ -28,7 +28,7 @@ void ReadStreamLimits(ConfigObject& object, StreamOptions& out);
 bool ReadSendQueuePolicy(ConfigObject& object, SendQueuePolicy& out);
 
 // limits at the root: connections_max, worker_connections_max, accept_rate, buffered_bytes_soft,
-// buffered_bytes_hard.
+// buffered_bytes_hard, queue_time_max.
 void ReadServerLimits(ConfigObject& object, ServerOptions& out);
 // limits.address: connections_max, accept_rate, request_rate, message_rate, ipv4_prefix_bits,
 // ipv6_prefix_bits, exempt, table_entries.

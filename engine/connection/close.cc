@@ -1,5 +1,7 @@
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/connection/connection.h"
@@ -36,7 +38,8 @@ void Connection::AfterFlushed() {
   state_ = State::kLingering;
   ring().Shutdown(fd_, SHUT_WR);
   wait_ = Wait::kClose;
-  item_deadline_ = DeadlineAfter(worker_->now(), options_->timeouts.close);
+  item_began_at_ = worker_->now();
+  item_deadline_ = DeadlineAfter(item_began_at_, options_->timeouts.close);
   PullInReadDeadline();
   UpdateReceiving();
 }
@@ -47,15 +50,39 @@ void Connection::Abort(CloseReason reason) {
   BeginClosing();
 }
 
-void Connection::OnPeerError(int error) {
-  static_cast<void>(error);
-  Abort(CloseReason::kPeerReset);
+void Connection::Kill() {
+  if (state_ != State::kOpen) {
+    Abort(CloseReason::kKilled);
+    return;
+  }
+  Guard([&] { session_->OnKilled(*this); });
+  // The session's way out, if it took one; a handler that threw has its own.
+  if (state_ == State::kOpen) Abort(CloseReason::kKilled);
+  BoundGoodbye();
 }
+
+void Connection::CutShort(CloseReason reason) {
+  // Counted as what the peer made of it, not as the end that was meant.
+  if (close_reason_ == CloseReason::kLocal || close_reason_ == CloseReason::kPeerClosed) {
+    close_reason_ = reason;
+  }
+  Abort(reason);
+}
+
+void Connection::OnPeerError(int error) {
+  Abort(error == ENOMEM ? CloseReason::kNoMemory : CloseReason::kPeerReset);
+}
+
+// What the engine itself needed for this connection could not be allocated.
+void Connection::OnNoMemory() { Abort(CloseReason::kNoMemory); }
 
 void Connection::BeginClosing() {
   if (state_ == State::kClosing) return;
   const bool connecting = state_ == State::kConnecting;
   state_ = State::kClosing;
+  // The kernel would keep what the peer does not take, megabytes of it, for as long as the peer
+  // answers its window probes.
+  if (queue_ != nullptr && !queue_->empty()) ring().DiscardUnsent(fd_);
   if (connecting) {
     ++in_flight_;
     ring().SubmitCancel(Tag(kOperationConnect), Tag(kOperationCancel));
@@ -72,6 +99,7 @@ void Connection::NotifyClosed() {
   closed_told_ = true;
   worker_->counters().closed_by_reason[static_cast<int>(close_reason_)].Add();
   if (session_ == nullptr) return;
+  const Worker::Delivering delivering(*worker_, *this);
   try {
     session_->OnClosed(*this, close_reason_);
   } catch (const std::exception& exception) {
@@ -82,6 +110,7 @@ void Connection::NotifyClosed() {
     log::Get().error("a close handler threw");
   }
   session_.reset();
+  SetHeldBytes(0, 0);
 }
 
 void Connection::OnHandlerException(const char* what) {

@@ -52,6 +52,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "refused";
     case CloseReason::kKilled:
       return "killed";
+    case CloseReason::kNoMemory:
+      return "no_memory";
   }
   return "unknown";
 }

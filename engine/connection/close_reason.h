@@ -32,8 +32,9 @@ enum class CloseReason : uint8_t {
   kMemory,       // the worker's buffered bytes were above their hard limit, this one held the most
   kRefused,      // at the door, after a proxy had said for whom it speaks
   kKilled,       // by the operator: `kill ID`
+  kNoMemory,     // the system had no memory for what this one needed
 };
-inline constexpr int kCloseReasonCount = 24;
+inline constexpr int kCloseReasonCount = 25;
 
 // "read_timeout", "peer_closed", ...: the name used in logs, status and metrics.
 std::string_view CloseReasonName(CloseReason reason);

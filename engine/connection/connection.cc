@@ -1,15 +1,16 @@
 #include "engine/connection/connection.h"
 
-#include <sys/socket.h>
-
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
+#include "engine/connection/own_bounds.h"
 #include "engine/connection/remainder.h"
 #include "engine/connection/send_queue.h"
+#include "engine/limits/rate_buckets.h"
 #include "engine/worker/worker.h"
 
 namespace ringmaster {
 
+Connection::Connection() = default;
 Connection::~Connection() { Remainder::Free(remainder_); }
 
 Ring& Connection::ring() const { return *worker_->ring_; }
@@ -19,14 +20,16 @@ UserData Connection::Tag(uint8_t operation) const {
 }
 
 const PeerAddress& Connection::peer() const {
-  if (peer_.family == AF_UNSPEC && fd_ >= 0) {
-    sockaddr_storage storage = {};
-    socklen_t size = sizeof(storage);
-    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) == 0) {
-      peer_ = PeerAddress::Of(storage);
-    }
-  }
+  if (peer_.family == AF_UNSPEC && fd_ >= 0) peer_ = ring().PeerOf(fd_);
   return peer_;
+}
+
+PeerAddress Connection::PeerNow() const {
+  if (peer_.family != AF_UNSPEC || fd_ < 0) return peer_;
+  sockaddr_storage storage = {};
+  socklen_t size = sizeof(storage);
+  if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return peer_;
+  return PeerAddress::Of(storage);
 }
 
 void Connection::CountMessage() {
@@ -34,15 +37,17 @@ void Connection::CountMessage() {
   worker_->counters().messages.Add();
 }
 
-void Connection::SetOptions(const StreamOptions& options) {
-  options_ = &options;
-  if (receive_armed_) PullInReadDeadline();
-}
-
 void Connection::ReplaceSession(std::unique_ptr<Session> session) {
   // The old session's call may be on the stack; it dies at the end of the turn.
-  worker_->Retire(std::move(session_));
+  worker_->Retire(std::move(session_));  // throws without memory: then session_ stays
+  SetHeldBytes(0, 0);
   session_ = std::move(session);
+}
+
+void Connection::StartOver(std::unique_ptr<Session> session) {
+  ReplaceSession(std::move(session));
+  started_over_ = true;
+  if (open()) RestartWait(Wait::kHandshake);
 }
 
 }  // namespace ringmaster

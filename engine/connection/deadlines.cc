@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/connection.h"
@@ -16,7 +17,8 @@
 // armed timeout in, once per item.
 //
 // The write timeout is linked to the stuck send (send.cc), the connect timeout to the connect
-// (outbound.cc), the lifetime is a timer of the worker.
+// (outbound.cc), the lifetime is a timer of the worker (own_bounds.cc): it holds while nothing is
+// received, too.
 
 namespace ringmaster {
 namespace {
@@ -51,6 +53,7 @@ void Connection::SetWait(Wait wait) {
   item_deadline_ = DeadlineAfter(worker_->now(), WaitTimeout(wait));
   item_began_at_ = worker_->now();
   item_began_bytes_ = bytes_received_;
+  if (wait == Wait::kClose && (!receive_armed_ || receive_cancelled_)) BoundCloseByTimer();
   PullInReadDeadline();
 }
 
@@ -101,7 +104,10 @@ CloseReason Connection::ReadDeadlineReason() const {
   if (rate_deadline < item_deadline_ && rate_deadline <= worker_->now()) {
     return CloseReason::kBodyRate;
   }
-  if (item_deadline_ == kNever) return CloseReason::kReadTimeout;
+  return item_deadline_ == kNever ? CloseReason::kReadTimeout : ItemDeadlineReason();
+}
+
+CloseReason Connection::ItemDeadlineReason() const {
   switch (wait_) {
     case Wait::kHandshake:
       return CloseReason::kHandshakeTimeout;
@@ -168,15 +174,34 @@ void Connection::OnReadDeadline() {
 
 void Connection::Expire(CloseReason reason) {
   if (state_ != State::kOpen) return;
+  if (reason == CloseReason::kCloseTimeout && output_bytes() > 0) {
+    // The goodbye stands in the queue already and has had its time.
+    Abort(reason);
+    return;
+  }
   Guard([&] { session_->OnTimeout(*this, reason); });
   CloseAfterFlush(reason);
   // The goodbye is a courtesy: a peer that reads a byte now and then must not stretch it with the
   // write timeout, which any progress restarts.
-  const Duration courtesy = options_->timeouts.close;
-  if (state_ != State::kFlushing || courtesy.count() <= 0) return;
-  worker_->AddTimer(courtesy, Duration::zero(), [worker = worker_, id = id_, reason] {
-    if (Connection* connection = worker->Find(id)) connection->Abort(reason);
-  });
+  BoundGoodbye();
+}
+
+// With no receive armed no linked timeout can end a closing handshake whose output the peer takes
+// slowly; each byte it takes restarts the write timeout.
+void Connection::BoundCloseByTimer() {
+  if (item_deadline_ == kNever) return;
+  const Duration left(item_deadline_ - worker_->now());
+  try {
+    worker_->AddTimer(left, Duration::zero(), [worker = worker_, id = id_] {
+      Connection* const connection = worker->Find(id);
+      if (connection == nullptr || connection->wait_ != Wait::kClose) return;
+      if (worker->now() >= connection->item_deadline_) {
+        connection->Expire(CloseReason::kCloseTimeout);
+      }
+    });
+  } catch (const std::bad_alloc&) {
+    OnNoMemory();
+  }
 }
 
 }  // namespace ringmaster

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "engine/connection/connection.h"
+#include "engine/worker/worker.h"
 
 namespace ringmaster {
 
@@ -10,6 +11,8 @@ namespace ringmaster {
 // connection, never the worker.
 template <typename Call>
 void Connection::Guard(Call&& call) {
+  // For the watchdog: whom the handler serves that holds the loop.
+  const Worker::Delivering delivering(*worker_, *this);
   try {
     call();
   } catch (const std::exception& exception) {

@@ -20,6 +20,7 @@ enum Operation : uint8_t {
   // Of the worker.
   kOperationAccept,        // slot = listener index
   kOperationAcceptCancel,  // slot = listener index
+  kOperationDiscard,       // slot = place in the farewell
   kOperationClose,         // slot = descriptor, for the crash message only
   kOperationControl,
   kOperationWake,

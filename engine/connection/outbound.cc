@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/unique_fd.h"
 #include "engine/connection/connection.h"
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
@@ -22,7 +23,8 @@ namespace ringmaster {
 absl::StatusOr<uint64_t> Worker::Connect(const Address& address, Protocol& protocol,
                                          const StreamOptions& options) {
   if (stopping_) return absl::UnavailableError("the worker is stopping");
-  const int fd = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  UniqueFd owned_fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int fd = owned_fd.get();
   if (fd < 0) {
     return absl::ResourceExhaustedError(fmt::format("socket: {}", std::strerror(errno)));
   }
@@ -30,17 +32,23 @@ absl::StatusOr<uint64_t> Worker::Connect(const Address& address, Protocol& proto
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
-  Connection& connection = NewConnection(fd, protocol, options);
-  connection.outbound_ = true;
-  if (connection.state_ != Connection::State::kOpen) return connection.id_;  // NewSession threw
-  connection.state_ = Connection::State::kConnecting;
-  // The kernel copies the address when the SQE is submitted, at the end of this turn.
+  // The kernel copies the address when the SQE is submitted, at the end of this turn. First,
+  // because it may throw: behind NewConnection nothing does.
   connect_addresses_.push_back(std::make_unique<Address>(address));
-  ++connection.in_flight_;
-  ring_->SubmitConnect(
-      fd, connect_addresses_.back()->data(), address.size(), connection.Tag(kOperationConnect),
-      {DeadlineAfter(now_, options.timeouts.connect), connection.Tag(kOperationConnectTimeout)});
-  return connection.id_;
+  Arrival arrival;  // not through the door
+  arrival.fd = fd;
+  Connection* const connection = NewConnection(arrival, protocol, options);
+  if (connection == nullptr) return absl::ResourceExhaustedError("no memory for a connection");
+  owned_fd.Release();
+  connection->outbound_ = true;
+  if (connection->state_ != Connection::State::kOpen) return connection->id_;  // NewSession threw
+  connection->state_ = Connection::State::kConnecting;
+  ++connection->in_flight_;
+  ring_->SubmitConnect(fd, connect_addresses_.back()->data(), address.size(),
+                       connection->Tag(kOperationConnect),
+                       {DeadlineAfter(now_, connection->options().timeouts.connect),
+                        connection->Tag(kOperationConnectTimeout)});
+  return connection->id_;
 }
 
 void Connection::OnConnect(int32_t result) {

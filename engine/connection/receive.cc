@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/connection.h"
@@ -28,6 +29,7 @@ void Connection::StopReceive() {
   if (!receive_armed_ || receive_cancelled_) return;
   if (output_paused_) worker_->counters().receive_paused.Add();
   receive_cancelled_ = true;
+  if (wait_ == Wait::kClose) BoundCloseByTimer();
   ++in_flight_;
   ring().SubmitCancel(Tag(kOperationReceive), Tag(kOperationCancel));
 }
@@ -49,6 +51,7 @@ void Connection::OnReceive(const Completion& completion) {
 }
 
 void Connection::OnReceiveEnded(int32_t result) {
+  worker_->timings().Interrupt();
   const bool cancelled_by_us = receive_cancelled_;
   receive_cancelled_ = false;
   if (result == 0) {
@@ -78,34 +81,57 @@ void Connection::Deliver(std::span<char> bytes) {
   bytes_received_ += bytes.size();
   worker_->counters().bytes_received.Add(bytes.size());
   if (state_ != State::kOpen) return;  // behind a close: thrown away
+  if (bytes_received_ == bytes.size() && !worker_->AdmitFirstBytes(*this)) return;
+  if (worker_->over_memory_limit()) [[unlikely]]
+    worker_->HoldBack(*this);
   if (remainder_ != nullptr) {
-    remainder_ = Remainder::Append(remainder_, bytes);
-    if (receiving()) OfferRemainder();
+    if (Keep(bytes) && receiving()) OfferRemainder();
   } else {
     const size_t consumed = receiving() ? OfferToSession(bytes) : 0;
-    if (consumed < bytes.size() && state_ == State::kOpen) {
-      remainder_ = Remainder::Append(nullptr, bytes.subspan(consumed));
-    }
+    if (consumed < bytes.size() && state_ == State::kOpen) Keep(bytes.subspan(consumed));
   }
-  if (deferred_stop_ && state_ == State::kOpen) {
+  if (deferred_stop_ && !started_over_ && state_ == State::kOpen) {
     deferred_stop_ = false;
     stop_told_ = true;
     Guard([&] { session_->OnStop(*this); });
   }
 }
 
+bool Connection::Keep(std::span<const char> bytes) {
+  const size_t before = remainder_ == nullptr ? 0 : remainder_->held_bytes();
+  try {
+    remainder_ = Remainder::Append(remainder_, bytes);
+  } catch (const std::bad_alloc&) {
+    OnNoMemory();
+    return false;
+  }
+  worker_->ChangeHeldInput(before, remainder_->held_bytes());
+  return true;
+}
+
+void Connection::FreeRemainder() {
+  if (remainder_ == nullptr) return;
+  worker_->ChangeHeldInput(remainder_->held_bytes(), 0);
+  Remainder::Free(remainder_);
+  remainder_ = nullptr;
+}
+
 // Calls the session until it has nothing more to take. A session that was replaced (an upgrade)
 // leaves the rest to its successor.
 size_t Connection::OfferToSession(std::span<char> bytes) {
+  worker_->timings().OnDeliveryBegins();
+  const uint64_t messages_before = message_count_;
   size_t consumed = 0;
   while (consumed < bytes.size() && receiving()) {
     Session* const before = session_.get();
     size_t taken = 0;
+    started_over_ = false;
     Guard([&] { taken = session_->OnInput(*this, bytes.subspan(consumed)); });
     CHECK(taken <= bytes.size() - consumed);
     consumed += taken;
     if (session_.get() == before) break;
   }
+  worker_->timings().OnDelivered(message_count_ - messages_before);
   return consumed;
 }
 
@@ -114,10 +140,7 @@ void Connection::OfferRemainder() {
   // output, and nothing appends input but Deliver.
   const size_t consumed = OfferToSession(remainder_->span());
   remainder_->begin += static_cast<uint32_t>(consumed);
-  if (remainder_->begin == remainder_->end || state_ != State::kOpen) {
-    Remainder::Free(remainder_);
-    remainder_ = nullptr;
-  }
+  if (remainder_->begin == remainder_->end || state_ != State::kOpen) FreeRemainder();
 }
 
 void Connection::DeliverInputEnd() {
@@ -127,6 +150,7 @@ void Connection::DeliverInputEnd() {
   input_end_told_ = true;
   const size_t unconsumed = remainder_ == nullptr ? 0 : remainder_->span().size();
   Guard([&] { session_->OnInputEnd(*this, unconsumed); });
+  worker_->timings().Interrupt();
 }
 
 void Connection::PauseReceive() {
@@ -147,7 +171,10 @@ void Connection::ResumeReceive() {
 
 // Makes the armed state of the receive follow what is wanted now.
 void Connection::UpdateReceiving() {
-  const bool wanted = receiving() || state_ == State::kLingering;
+  // Who is paused for memory still handles what it has received. Who is held back is so for a
+  // moment.
+  const bool open = state_ == State::kOpen && !receive_paused_ && !output_paused_;
+  const bool wanted = (open && !memory_paused_) || state_ == State::kLingering;
   if (wanted && !receive_armed_ && !starved_ && !input_ended_) {
     ArmReceive();
   } else if (!wanted && receive_armed_ && state_ == State::kOpen) {

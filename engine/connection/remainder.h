@@ -19,6 +19,8 @@ struct Remainder {
   // The bytes stand behind the header, in the same block.
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 
+  size_t held_bytes() const { return sizeof(*this) + capacity; }
+
   std::span<char> span() { return {bytes() + begin, end - begin}; }
 
   // Appends, moving or growing the block as needed. `remainder` may be nullptr. Doubles, so that

@@ -42,7 +42,9 @@ struct StreamOptions {
   // long for one byte.
   uint64_t body_rate_bytes_min = 256;
   Duration body_grace = std::chrono::seconds(10);
-  // Output queue: send() is refused above max; receiving pauses above high and resumes below low.
+  // Output queue: nothing is queued above max, whatever one call asks for; the last 512 bytes of it
+  // (an eighth at most) are not for messages but for what the protocol itself has to say, a pong, a
+  // goodbye. Receiving pauses above high and resumes below low.
   size_t send_queue_bytes_max = 64u << 20;
   size_t send_queue_bytes_high = 1u << 20;
   size_t send_queue_bytes_low = 256u << 10;

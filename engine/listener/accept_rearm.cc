@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
 
 #include "engine/base/log.h"
 #include "engine/listener/listener.h"
@@ -26,14 +27,26 @@ bool Listener::IsShortage(int32_t result) {
 void Listener::BackOff(int32_t result) {
   state_ = State::kBackingOff;
   worker_.counters().accept_paused_descriptors.Add();
-  // At most ten lines a second: the back-off itself bounds the rate.
-  log::Get().warn("accepting on {} pauses for 100 ms: {}; raise RLIMIT_NOFILE or lower the limits",
-                  definition_.address.ToString(), std::strerror(-result));
-  worker_.AddTimer(kAcceptBackOff, Duration::zero(), [this] {
+  const auto arm_again = [this] {
     if (state_ != State::kBackingOff) return;
     state_ = State::kClosed;
-    OnRoom();
-  });
+    LetIn();
+  };
+  try {
+    worker_.AddTimer(kAcceptBackOff, Duration::zero(), arm_again);
+  } catch (const std::bad_alloc&) {
+    // Not even a timer: trying at once is better than a door that stays closed.
+    arm_again();
+    return;
+  }
+  // At most ten lines a second: the back-off itself bounds the rate.
+  try {
+    log::Get().warn(
+        "accepting on {} pauses for 100 ms: {}; raise RLIMIT_NOFILE or lower the limits",
+        definition_.address.ToString(), std::strerror(-result));
+  } catch (const std::bad_alloc&) {
+    // The line is lost, the counter above is not.
+  }
 }
 
 }  // namespace ringmaster

@@ -2,16 +2,23 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "engine/base/check.h"
 #include "engine/connection/operation.h"
+#include "engine/listener/door.h"
 #include "engine/worker/worker.h"
 
 namespace ringmaster {
 
 Listener::Listener(Worker& worker, uint32_t index, int fd, const ListenerDefinition& definition)
-    : worker_(worker), index_(index), fd_(fd), definition_(definition) {}
+    : worker_(worker),
+      index_(index),
+      fd_(fd),
+      definition_(definition),
+      backlog_(static_cast<uint32_t>(definition.backlog)) {}
 
 void Listener::Arm() {
   DCHECK(state_ != State::kArmed && state_ != State::kCancelling);
@@ -25,13 +32,34 @@ void Listener::OnAccept(const Completion& completion) {
 }
 
 void Listener::Take(int fd) {
-  if (!parked_fds_.empty() || worker_.AtConnectionLimit()) {
-    parked_fds_.push_back(fd);
-    worker_.counters().accept_held_limit.Add();
-  } else {
-    worker_.AddAccepted(*this, fd);
+  Door& door = worker_.door();
+  Arrival arrival;
+  arrival.fd = fd;
+  arrival.listener = static_cast<uint16_t>(index_);
+  if (const Refusal refusal = door.Judge(arrival); refusal != Refusal::kNone) {
+    door.Refuse(arrival, refusal);
+    return;
   }
-  if (state_ == State::kArmed && worker_.AtConnectionLimit()) Cancel();
+  // Nobody overtakes who waits.
+  Refusal full = parked_.empty() ? door.TakePlace(index_) : waiting_for_;
+  if (full == Refusal::kNone) {
+    worker_.AddAccepted(*this, arrival);
+    if (definition_.at_limit == AtLimit::kWait) full = door.Room(index_);
+  } else if (definition_.at_limit == AtLimit::kRefuse && !stopping_) {
+    door.Refuse(arrival, full);
+    return;
+  } else {
+    try {
+      parked_.push_back(arrival);
+      worker_.counters().accept_held_limit.Add();
+    } catch (const std::bad_alloc&) {
+      if (AddressTable* addresses = worker_.addresses()) addresses->Leave(arrival.address);
+      worker_.RefuseForMemory(fd);
+    }
+  }
+  if (full == Refusal::kNone) return;
+  SetWaitingFor(full);
+  if (state_ == State::kArmed) Cancel();
 }
 
 void Listener::Cancel() {
@@ -46,24 +74,82 @@ void Listener::OnEnded(int32_t result) {
   CHECK(result != -EBADF && result != -EINVAL && result != -ENOTSOCK && result != -EOPNOTSUPP);
   if (stopping_) {
     state_ = State::kStopped;
-    OnRoom();
+    LetIn();
   } else if (IsShortage(result)) {
     BackOff(result);
   } else {
     // Cancelled at the limit, or ended by the kernel for reasons of its own (a full completion
     // queue, a connection that was reset while queued): arm again as soon as there is room.
     state_ = State::kClosed;
-    OnRoom();
+    LetIn();
   }
 }
 
-void Listener::OnRoom() {
-  while (!parked_fds_.empty() && (stopping_ || !worker_.AtConnectionLimit())) {
-    const int fd = parked_fds_.front();
-    parked_fds_.pop_front();
-    worker_.AddAccepted(*this, fd);
+void Listener::LookForRoom() {
+  if (!stopping_ && worker_.door().OthersWait(index_, waiting_for_)) {
+    RecheckLater();
+  } else {
+    LetIn();
   }
-  if (state_ == State::kClosed && !worker_.AtConnectionLimit()) Arm();
+}
+
+void Listener::LetIn() {
+  Door& door = worker_.door();
+  Refusal full = Refusal::kNone;
+  while (!parked_.empty()) {
+    if (stopping_) {
+      door.TakePlaceAnyway(index_);
+    } else {
+      full = door.TakePlace(index_);
+    }
+    if (full != Refusal::kNone) break;
+    const Arrival arrival = parked_.front();
+    parked_.pop_front();
+    worker_.AddAccepted(*this, arrival);
+  }
+  if (state_ == State::kClosed && full == Refusal::kNone && !worker_.gate().closed()) {
+    // With kRefuse whoever finds no room is told so, which takes an armed accept.
+    if (definition_.at_limit == AtLimit::kWait) full = door.Room(index_);
+    if (full == Refusal::kNone) Arm();
+  }
+  SetWaitingFor(full);
+  if (Door::IsShared(full)) RecheckLater();
+}
+
+void Listener::OnGate() {
+  const uint32_t backlog =
+      std::min(static_cast<uint32_t>(definition_.backlog), worker_.gate().backlog());
+  // A unix socket's queue is shared by all workers, and a full one refuses instead of waiting.
+  if (!definition_.address.is_unix() && backlog != backlog_) {
+    backlog_ = backlog;
+    worker_.ring().SetBacklog(fd_, backlog);
+  }
+  if (stopping_) return;
+  if (worker_.gate().closed()) {
+    if (state_ == State::kArmed) Cancel();
+  } else {
+    LetIn();
+  }
+}
+
+void Listener::SetWaitingFor(Refusal limit) {
+  if (limit == waiting_for_) return;
+  worker_.door().AddWaiting(index_, waiting_for_, -1);
+  worker_.door().AddWaiting(index_, limit, 1);
+  waiting_for_ = limit;
+}
+
+void Listener::RecheckLater() {
+  if (recheck_set_) return;
+  try {
+    worker_.AddTimer(kRecheck, Duration::zero(), [this] {
+      recheck_set_ = false;
+      LetIn();
+    });
+    recheck_set_ = true;
+  } catch (const std::bad_alloc&) {
+    // Room made in this worker is told anyway; room elsewhere is looked for the next time.
+  }
 }
 
 void Listener::Stop() {
@@ -72,7 +158,7 @@ void Listener::Stop() {
     Cancel();
   } else if (state_ != State::kCancelling) {
     state_ = State::kStopped;
-    OnRoom();
+    LetIn();
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "engine/listener/arrival.h"
 #include "engine/ring/ring.h"
 #include "engine/server.h"
 
@@ -11,9 +12,9 @@ namespace ringmaster {
 class Worker;
 
 // One listening socket of one worker: a multishot accept, armed while there is room behind the
-// door.
+// door (door.h).
 //
-//   kArmed ── limit reached ──▶ kCancelling ─▶ kClosed ── a connection left ──▶ kArmed
+//   kArmed ── limit reached ──▶ kCancelling ─▶ kClosed ── there is room again ──▶ kArmed
 //     │                                          ▲
 //     ├── EMFILE, ENOBUFS, ... ─▶ kBackingOff ───┼── after a while ─▶ kArmed     (accept_rearm.cc)
 //     └── Stop ─▶ kCancelling ─▶ kStopped ◀──────┘
@@ -21,6 +22,14 @@ class Worker;
 // A cancelled accept loses nothing: what it accepted before its last completion is taken in, what
 // it did not stays queued in the kernel. The descriptor belongs to the master; it is never closed
 // here.
+//
+// With AtLimit::kRefuse accept stays armed, and who finds no room is refused.
+//
+// Room in this worker is told by OnRoom. Room that another worker makes (limits of listener and
+// server are shared) is looked for every kRecheck while somebody waits for it: workers cannot hear
+// of each other without a descriptor from each to each, a worker that is killed tells nobody, and a
+// timer costs nothing while nobody waits. A worker that makes room while others wait looks at that
+// pace too, so that its own queue does not always come first.
 class Listener {
  public:
   Listener(Worker& worker, uint32_t index, int fd, const ListenerDefinition& definition);
@@ -28,20 +37,35 @@ class Listener {
   void Arm();
   void OnAccept(const Completion& completion);
   void OnCancelDone() { cancel_in_flight_ = false; }
-  // A connection was released: there may be room again.
-  void OnRoom();
+  // A connection of this worker was released: there may be room again.
+  void OnRoom() {
+    if (waiting_for_ != Refusal::kNone) LookForRoom();
+  }
+  // The worker is asked for more than it can do, or not any more: accepting pauses or goes on, and
+  // the kernel's queue is as long as QueueTimeGate says.
+  void OnGate();
   void Stop();
 
   bool stopped() const {
-    return state_ == State::kStopped && !cancel_in_flight_ && parked_fds_.empty();
+    return state_ == State::kStopped && !cancel_in_flight_ && parked_.empty();
   }
   const ListenerDefinition& definition() const { return definition_; }
+  uint32_t index() const { return index_; }
+
+  // 10 ms: a client that waits does not notice, and a hundred looks a second are nothing to a
+  // worker that is full.
+  static constexpr Duration kRecheck = std::chrono::milliseconds(10);
 
  private:
   enum class State : uint8_t { kIdle, kArmed, kCancelling, kClosed, kBackingOff, kStopped };
 
   void Take(int fd);
   void Cancel();
+  // Lets in who waits, arms accept again, as far as there is room.
+  void LetIn();
+  void LookForRoom();
+  void RecheckLater();
+  void SetWaitingFor(Refusal limit);
   void OnEnded(int32_t result);
   // accept_rearm.cc
   static bool IsShortage(int32_t result);
@@ -54,9 +78,13 @@ class Listener {
   State state_ = State::kIdle;
   bool cancel_in_flight_ = false;
   bool stopping_ = false;
-  // Accepted in the same batch that reached the limit: they wait here, with no connection
-  // allocated, so that the limit is exact and nothing is refused.
-  std::deque<int> parked_fds_;
+  bool recheck_set_ = false;
+  uint32_t backlog_;  // of the socket now
+  // The limit that those who wait, here or in the kernel, are waiting for.
+  Refusal waiting_for_ = Refusal::kNone;
+  // Accepted in the same batch that reached the limit: they wait here, judged and with no
+  // connection allocated, so that the limit is exact and nobody who may come in is refused.
+  std::deque<Arrival> parked_;
 };
 
 }  // namespace ringmaster

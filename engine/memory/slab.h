@@ -52,7 +52,8 @@ class Slab {
     T* value;
   };
 
-  // Constructs a T in the first free slot of the first chunk that has one.
+  // Constructs a T in the first free slot of the first chunk that has one. Throws std::bad_alloc
+  // when a chunk is needed and cannot be mapped; nothing has changed then.
   template <typename... Arguments>
   Allocation Allocate(Arguments&&... arguments) {
     const uint32_t chunk_index = ChunkWithRoom();
@@ -101,6 +102,39 @@ class Slab {
         if (chunk.slots[i].allocated) visit(*chunk.slots[i].value());
       }
     }
+  }
+
+  // All slots, allocated or not; for a walk during which slots may be allocated and freed.
+  uint32_t slot_count() const { return static_cast<uint32_t>(chunks_.size()) * kSlotsPerChunk; }
+  // The value that lives in a slot now, else nullptr.
+  T* At(uint32_t slot_index) {
+    Chunk& chunk = chunks_[slot_index / kSlotsPerChunk];
+    if (chunk.slots == nullptr) return nullptr;
+    Slot& slot = chunk.slots[slot_index % kSlotsPerChunk];
+    return slot.allocated ? slot.value() : nullptr;
+  }
+
+  static constexpr uint32_t kEnd = UINT32_MAX;
+
+  // The same over at most `slots_max` slots from `begin` on; returns where to go on, or kEnd.
+  // Between two calls anything may be allocated and freed: what stays allocated is visited once.
+  template <typename Visit>
+  uint32_t ForEachFrom(uint32_t begin, uint32_t slots_max, Visit&& visit) {
+    uint32_t looked_at = 0;
+    uint32_t slot = begin;
+    while (slot / kSlotsPerChunk < chunks_.size()) {
+      Chunk& chunk = chunks_[slot / kSlotsPerChunk];
+      if (chunk.used_count == 0) {
+        slot = (slot / kSlotsPerChunk + 1) * kSlotsPerChunk;
+        continue;
+      }
+      if (looked_at == slots_max) return slot;
+      ++looked_at;
+      Slot& place = chunk.slots[slot % kSlotsPerChunk];
+      if (place.allocated) visit(*place.value());
+      ++slot;
+    }
+    return kEnd;
   }
 
   uint32_t used_count() const { return used_count_; }

@@ -1,9 +1,13 @@
 #include "engine/process/command_line.h"
 
+#include "engine/connection/connection_id.h"
+#include "engine/process/connection_listing.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 #include <string_view>
 
@@ -14,12 +18,15 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 6> kCommands = {{{"start", Command::kStart},
+constexpr std::array<CommandName, 8> kCommands = {{{"start", Command::kStart},
                                                    {"stop", Command::kStop},
                                                    {"status", Command::kStatus},
+                                                   {"connections", Command::kConnections},
+                                                   {"kill", Command::kKill},
                                                    {"check", Command::kCheck},
                                                    {"help", Command::kHelp},
                                                    {"version", Command::kVersion}}};
+constexpr std::string_view kCommandList = "start, stop, status, connections, kill and check";
 
 // Insertions, deletions, substitutions and swaps of neighbours between two words: what fingers do.
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -50,7 +57,7 @@ absl::Status UnknownCommand(std::string_view word) {
         fmt::format("unknown command \"{}\"; did you mean \"{}\"?", word, nearest->name));
   }
   return absl::InvalidArgumentError(
-      fmt::format("unknown command \"{}\"; the commands are start, stop, status and check", word));
+      fmt::format("unknown command \"{}\"; the commands are {}", word, kCommandList));
 }
 
 std::optional<Command> FindCommand(std::string_view word) {
@@ -58,6 +65,28 @@ std::optional<Command> FindCommand(std::string_view word) {
     if (command.name == word) return command.command;
   }
   return std::nullopt;
+}
+
+constexpr double kWatchSecondsMin = 0.1;
+constexpr double kWatchSecondsMax = 3600;
+constexpr Duration kWatchUsual = std::chrono::seconds(1);
+
+// The word behind --watch, if it is a number: another one is the program's argument.
+std::optional<double> ReadNumber(std::string_view word) {
+  double number = 0;
+  const char* const end = word.data() + word.size();
+  const auto [stopped, error] = std::from_chars(word.data(), end, number);
+  if (word.empty() || error != std::errc() || stopped != end) return std::nullopt;
+  return number;
+}
+
+absl::StatusOr<Duration> WatchInterval(double seconds) {
+  // Written so that NaN is refused too.
+  if (!(seconds >= kWatchSecondsMin && seconds <= kWatchSecondsMax)) {
+    return absl::InvalidArgumentError(
+        fmt::format("--watch takes {} to {} seconds", kWatchSecondsMin, kWatchSecondsMax));
+  }
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
 absl::Status WrongOption(std::string_view option, std::string_view command) {
@@ -73,7 +102,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   bool has_command = false;
   bool has_argument = false;
   bool options_ended = false;
-  for (const std::string& word : arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
     if (!options_ended && word.size() > 1 && word[0] == '-') {
       if (word == "--") {
         options_ended = true;
@@ -86,6 +116,21 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
         line.daemon = true;
       } else if (word == "--json") {
         line.json = true;
+      } else if (word == "--watch") {
+        line.watch = kWatchUsual;
+        const std::optional<double> seconds =
+            i + 1 < arguments.size() ? ReadNumber(arguments[i + 1]) : std::nullopt;
+        if (seconds) {
+          const absl::StatusOr<Duration> interval = WatchInterval(*seconds);
+          if (!interval.ok()) return interval.status();
+          line.watch = *interval;
+          ++i;
+        }
+      } else if (ConnectionQuery::IsOption(word)) {
+        if (++i == arguments.size()) {
+          return absl::InvalidArgumentError(fmt::format("option {} needs a value", word));
+        }
+        line.filters.emplace_back(word, arguments[i]);
       } else {
         return absl::InvalidArgumentError(fmt::format("unknown option {}", word));
       }
@@ -94,6 +139,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
       if (!command) return UnknownCommand(word);
       line.command = *command;
       has_command = true;
+    } else if (line.command == Command::kKill && ParseConnectionId(word)) {
+      line.ids.push_back(word);
     } else if (takes_argument && !has_argument) {
       line.argument = word;
       has_argument = true;
@@ -101,11 +148,17 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
       return absl::InvalidArgumentError(fmt::format("unexpected argument \"{}\"", word));
     }
   }
-  if (!has_command && (line.daemon || line.json)) {
-    return absl::InvalidArgumentError("a command is missing: start, stop, status or check");
+  if (!has_command && (line.daemon || line.json || line.watch || !line.filters.empty())) {
+    return absl::InvalidArgumentError(fmt::format("a command is missing: {}", kCommandList));
   }
   if (line.daemon && line.command != Command::kStart) return WrongOption("-d", "start");
-  if (line.json && line.command != Command::kStatus) return WrongOption("--json", "status");
+  if (line.json && line.command != Command::kStatus && line.command != Command::kConnections) {
+    return WrongOption("--json", "status");
+  }
+  if (line.watch && line.command != Command::kStatus) return WrongOption("--watch", "status");
+  if (!line.filters.empty() && line.command != Command::kConnections) {
+    return WrongOption(line.filters.front().first, "connections");
+  }
   return line;
 }
 

@@ -48,7 +48,8 @@ void ControlServer::AppendPollEntries(std::vector<pollfd>& entries) const {
   // A negative descriptor is skipped by poll(2).
   entries.push_back({listener_.get(), POLLIN, 0});
   for (const Client& client : clients_) {
-    const short wanted = client.answer.empty() ? POLLIN : POLLOUT;
+    // Of one that waits, only its end is of interest.
+    const short wanted = !client.answer.empty() ? POLLOUT : client.asked ? POLLRDHUP : POLLIN;
     entries.push_back({client.fd.get(), wanted, 0});
   }
 }
@@ -69,11 +70,21 @@ void ControlServer::Accept() {
   if (!fd.valid()) return;
   // A forgotten client must not lock out the one who wants to stop the server.
   if (clients_.size() >= kClientsMax) clients_.erase(clients_.begin());
-  clients_.push_back({std::move(fd), "", ""});
+  Client& client = clients_.emplace_back();
+  client.id = next_id_++;
+  client.fd = std::move(fd);
+}
+
+void ControlServer::Answer(uint64_t client, std::string answer) {
+  for (Client& candidate : clients_) {
+    if (candidate.id == client) candidate.answer = std::move(answer);
+  }
 }
 
 bool ControlServer::ServeClient(Client& client, const Handler& handler) {
-  if (client.answer.empty()) {
+  // It hung up before its answer was there.
+  if (client.asked && client.answer.empty()) return false;
+  if (!client.asked) {
     char piece[kRequestBytesMax];
     const ssize_t bytes = ::recv(client.fd.get(), piece, sizeof(piece), 0);
     if (bytes < 0) return errno == EAGAIN || errno == EINTR;
@@ -81,13 +92,17 @@ bool ControlServer::ServeClient(Client& client, const Handler& handler) {
     client.request.append(piece, static_cast<size_t>(bytes));
     const size_t end = client.request.find('\n');
     if (end == std::string::npos) return client.request.size() < kRequestBytesMax;
-    client.answer = handler(std::string_view(client.request).substr(0, end));
+    client.asked = true;
+    std::optional<std::string> answer =
+        handler(client.id, std::string_view(client.request).substr(0, end));
+    if (!answer) return true;
+    client.answer = *std::move(answer);
   }
-  const ssize_t bytes =
-      ::send(client.fd.get(), client.answer.data(), client.answer.size(), MSG_NOSIGNAL);
+  const ssize_t bytes = ::send(client.fd.get(), client.answer.data() + client.sent,
+                               client.answer.size() - client.sent, MSG_NOSIGNAL);
   if (bytes < 0) return errno == EAGAIN || errno == EINTR;
-  client.answer.erase(0, static_cast<size_t>(bytes));
-  return !client.answer.empty();
+  client.sent += static_cast<size_t>(bytes);
+  return client.sent < client.answer.size();
 }
 
 }  // namespace ringmaster

@@ -2,7 +2,9 @@
 
 #include <poll.h>
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,11 +19,17 @@ namespace ringmaster {
 //
 //     status\n        -> the table, for people
 //     status json\n   -> the same and every counter, for programs
+//     status json buckets\n -> and the buckets of every histogram, for `status --watch`
 //     stop\n          -> "ok SECONDS\n": the time within which the server will be gone
+//     connections\n   -> all connections (connection_inquiry.h), once the workers have answered
+//     kill ID\n       -> "killed ID\n", once its worker has answered
 //     anything else   -> "error REASON\n"
 class ControlServer {
  public:
-  using Handler = std::function<std::string(std::string_view request)>;
+  // The answer to a request, or nullopt: Answer(client, ...) follows. `client` is never used again
+  // for another.
+  using Handler =
+      std::function<std::optional<std::string>(uint64_t client, std::string_view request)>;
 
   static constexpr size_t kClientsMax = 16;
   static constexpr size_t kRequestBytesMax = 256;
@@ -37,12 +45,18 @@ class ControlServer {
   // Appends what the loop shall wait for. Serve(ready) follows, with the same entries.
   void AppendPollEntries(std::vector<pollfd>& entries) const;
   void Serve(const pollfd* entries, const Handler& handler);
+  // The answer that a handler did not give at once. A client that is gone meanwhile is no error.
+  // Between two calls of Serve.
+  void Answer(uint64_t client, std::string answer);
 
  private:
   struct Client {
+    uint64_t id = 0;
     UniqueFd fd;
     std::string request;
-    std::string answer;  // non-empty: the request is answered, this much is still to be written
+    bool asked = false;  // the request is complete; it waits for its answer, or gets it
+    std::string answer;  // non-empty: being written
+    size_t sent = 0;     // of it
   };
 
   void Accept();
@@ -52,6 +66,7 @@ class ControlServer {
   std::string path_;
   UniqueFd listener_;
   std::vector<Client> clients_;
+  uint64_t next_id_ = 1;
 };
 
 }  // namespace ringmaster

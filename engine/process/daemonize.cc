@@ -108,6 +108,7 @@ absl::StatusOr<DaemonFork> Daemonize(const std::string& log_file) {
   // The second fork: not a session leader, so opening a terminal device can never make it ours.
   if (::fork() != 0) ::_exit(0);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
   DaemonFork daemon;
   daemon.report.emplace(std::move(report->write_end), log_file);
   if (const absl::Status status = Redirect(output->write_end.get(), log_file); !status.ok()) {

@@ -43,9 +43,15 @@ absl::Status Explain(int error, const ListenerDefinition& listener) {
   }
 }
 
-bool SetOption(int fd, int level, int option) {
-  const int on = 1;
-  return ::setsockopt(fd, level, option, &on, sizeof(on)) == 0;
+// What the kernel takes beyond what is under way to the peer; the rest waits in the output queue,
+// which is bounded and counted. Left to itself the kernel keeps up to 4 MB (tcp_wmem) for a peer
+// that does not read, and reports progress to one that reads slowly a megabyte at a time, too
+// rarely for a write timeout that counts from it. Twice a piece of a file: one is sent while the
+// next is read.
+constexpr int kUnsentBytesMax = 256 * 1024;
+
+bool SetOption(int fd, int level, int option, int value = 1) {
+  return ::setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
 UniqueFd BindTcp(const Address& address, bool reuse_port) {
@@ -56,8 +62,9 @@ UniqueFd BindTcp(const Address& address, bool reuse_port) {
       SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR) &&
       (!reuse_port || SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT)) &&
       (address.family() != AF_INET6 || SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY)) &&
-      // Accepted sockets inherit it: no system call per connection.
+      // Accepted sockets inherit both: no system call per connection.
       SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY) &&
+      SetOption(fd.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentBytesMax) &&
       ::bind(fd.get(), address.data(), address.size()) == 0;
   if (!ready) {
     const int error = errno;

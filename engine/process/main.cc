@@ -10,12 +10,15 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/process/admin_server.h"
 #include "engine/process/command_line.h"
+#include "engine/process/connections_command.h"
 #include "engine/process/control_client.h"
 #include "engine/process/daemonize.h"
 #include "engine/process/master.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/runtime_paths.h"
+#include "engine/process/status_watch.h"
 #include "engine/process/worker_inheritance.h"
 #include "engine/process/worker_main.h"
 
@@ -56,6 +59,14 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "  stop             stop it gracefully and wait until it is gone\n"
       "  status           show workers and figures; exit status 3 when it does not run\n"
       "  status --json    the same with every counter, for programs\n"
+      "  status --watch [SECONDS]\n"
+      "                   a live view with rates, every second; q ends it; with --json a line "
+      "each\n"
+      "  connections      list the connections: --sort KEY, --top N, --worker N, --peer CIDR,\n"
+      "                   --protocol NAME, --state S, --min-idle D, --min-age D, --min-queue "
+      "SIZE;\n"
+      "                   --json for programs\n"
+      "  kill ID...       close connections, by their ids in that list\n"
       "  check            check the configuration; nothing is started\n"
       "  -h, --help       this text\n"
       "  -V, --version    the version\n\n"
@@ -66,7 +77,8 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
   return 0;
 }
 
-absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
+absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info,
+                      const RuntimePaths& paths) {
   if (info.validate) {
     if (absl::Status status = info.validate(); !status.ok()) return status;
   }
@@ -78,12 +90,16 @@ absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info) {
     return absl::InvalidArgumentError(
         fmt::format("{} workers are asked for; at most {}", server.options.workers, kWorkersMax));
   }
+  if (HasAdmin(server)) {
+    const auto admin = DefineAdminServer(server, paths);
+    if (!admin.ok()) return admin.status();
+  }
   const ServerOptions& options = server.options;
   return log::Setup(options.log_level, options.log_format, "", "check");
 }
 
-int Check(const ServerDefinition& server, const ProgramInfo& info) {
-  if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
+int Check(const ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths) {
+  if (const absl::Status status = Validate(server, info, paths); !status.ok()) return Fail(status);
   Say(stdout, "{}: ok, {} listener{}\n",
       info.configuration.empty() ? server.options.name : info.configuration,
       server.listeners().size(), server.listeners().size() == 1 ? "" : "s");
@@ -93,7 +109,7 @@ int Check(const ServerDefinition& server, const ProgramInfo& info) {
 int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths, bool daemon,
           std::vector<std::string> worker_arguments) {
   const ServerOptions& options = server.options;
-  if (const absl::Status status = Validate(server, info); !status.ok()) return Fail(status);
+  if (const absl::Status status = Validate(server, info, paths); !status.ok()) return Fail(status);
   std::optional<StartReport> report;
   if (daemon) {
     absl::StatusOr<DaemonFork> fork = Daemonize(options.log_file);
@@ -149,13 +165,24 @@ int Status(const RuntimePaths& paths, bool json) {
   return 0;
 }
 
+int Watch(const RuntimePaths& paths, Duration interval, bool json) {
+  const absl::Status status = WatchStatus(paths.control_socket, interval, json);
+  if (status.ok()) return 0;
+  return Fail(std::string(status.message()),
+              absl::IsFailedPrecondition(status) ? kWrongUsage : kFailed);
+}
+
 int Control(const ServerDefinition& server, const RuntimePaths& paths, const CommandLine& line) {
   const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
   if (!holder.ok()) return Fail(holder.status());
   if (!holder->has_value()) {
+    const bool asks = line.command == Command::kStatus || line.command == Command::kConnections;
     return Fail(fmt::format("{} is not running (pid file {})", server.options.name, paths.pid_file),
-                line.command == Command::kStatus ? kNotRunning : kFailed);
+                asks ? kNotRunning : kFailed);
   }
+  if (line.watch) return Watch(paths, *line.watch, line.json);
+  if (line.command == Command::kConnections) return ConnectionsCommand(paths.control_socket, line);
+  if (line.command == Command::kKill) return KillCommand(paths.control_socket, line);
   return line.command == Command::kStop ? Stop(server, paths, **holder) : Status(paths, line.json);
 }
 
@@ -179,9 +206,10 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
         info.version.empty() ? "(no version)" : info.version);
     return 0;
   }
-  if (line->command == Command::kCheck) return Check(server, info);
+  ApplyAdminTokenVariable(server.options);
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
   if (!paths.ok()) return Fail(paths.status());
+  if (line->command == Command::kCheck) return Check(server, info, *paths);
   if (line->command == Command::kStart) {
     return Start(server, info, *paths, line->daemon, info.worker_arguments.value_or(arguments));
   }

@@ -10,11 +10,12 @@ namespace ringmaster {
 //     PROGRAM start [-d]         run in the foreground, or as a daemon
 //     PROGRAM stop               stop it gracefully and wait until it is gone
 //     PROGRAM status [--json]    what it does now
+//     PROGRAM connections, kill  which connections there are; close one
 //     PROGRAM check              is the definition sound?
 //     PROGRAM --help, --version
 //
 // Returns the exit status: 0 done; 1 it failed, or `stop` found nothing that runs; 2 wrong usage;
-// 3 `status` found nothing that runs (as init scripts say it).
+// 3 `status` or `connections` found nothing that runs (as init scripts say it).
 //
 // Workers are the same program started again: everything before Main runs in each of them too, so
 // the definition must come out the same (see LoadConfigurationText).

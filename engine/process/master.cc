@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/connection/connection_id.h"
+#include "engine/process/admin_server.h"
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/cpu_affinity.h"
 #include "engine/process/resource_limits.h"
@@ -56,6 +58,7 @@ absl::Status Master::Run() {
 
 absl::Status Master::GiveUp(absl::Status reason) {
   listening_.reset();
+  admin_listening_.reset();
   control_.reset();
   pid_file_.reset();
   if (report_) report_->Failed(std::string(reason.message()));
@@ -103,34 +106,79 @@ absl::Status Master::StartWorkers() {
   if (!listening.ok()) return listening.status();
   listening_ = std::move(*listening);
   addresses_ = listening_->addresses();
-  absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Create(count);
+  if (absl::Status status = OpenAdmin(); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<SharedBlock>> block =
+      SharedBlock::Create(count, admin_server_ != nullptr);
   if (!block.ok()) return block.status();
-  (*block)->Describe(options.name, info_.version, addresses_);
+  (*block)->Describe(options.name, info_.version, addresses_,
+                     admin_listening_ ? admin_listening_->addresses()[0] : "");
   (*block)->header().master_pid.store(::getpid());
   (*block)->header().started_at.store(MonotonicNow());
   SharedStatus::Set(std::move(*block));
+  if (SharedLimits::NeededBy(server_)) {
+    absl::StatusOr<std::unique_ptr<SharedLimits>> limits = SharedLimits::Create(server_, count);
+    if (!limits.ok()) return limits.status();
+    limits_ = *std::move(limits);
+  }
   log::Get().debug("{} workers, {} descriptors, {} connections per worker at most", count,
                    descriptor_limit_, *connections_max);
 
+  if (absl::Status status = inquiry_.Open(count); !status.ok()) return status;
   slots_.reserve(count);
   for (uint32_t i = 0; i < count; ++i) {
     WorkerInheritance role;
     role.index = i;
     role.shared_fd = SharedStatus::Get()->fd();
+    role.limits_fd = limits_ == nullptr ? -1 : limits_->fd();
+    role.report_fd = inquiry_.report_fd(i);
     role.configuration_fd = configuration_.get();
     role.cpu = options.pin_workers && !cpus.empty() ? cpus[i % cpus.size()] : -1;
     role.connections_max = *connections_max;
     role.listening_fds = listening_->ForWorker(i);
     slots_.emplace_back(std::move(role), SharedStatus::Get()->slot(i),
-                        fmt::format("{}: worker {}", options.name, i));
+                        fmt::format("{}: worker {}", options.name, i), options.handler_kill_timeout,
+                        limits_.get());
     absl::Status status = slots_.back().Start(program_, MonotonicNow());
     if (!status.ok()) return status;
   }
+  return admin_server_ == nullptr ? absl::OkStatus() : StartAdmin();
+}
+
+absl::Status Master::OpenAdmin() {
+  if (!HasAdmin(server_)) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server_, paths_);
+  if (!admin.ok()) return admin.status();
+  absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
+      ListeningSockets::Open(**admin, /*worker_count=*/1);
+  if (!listening.ok()) {
+    return absl::Status(
+        listening.status().code(),
+        fmt::format("admin listener: {}", std::string(listening.status().message())));
+  }
+  admin_server_ = *std::move(admin);
+  admin_listening_ = *std::move(listening);
   return absl::OkStatus();
+}
+
+absl::Status Master::StartAdmin() {
+  WorkerInheritance role;
+  role.admin = true;
+  role.index = SharedStatus::Get()->slot_count();
+  role.shared_fd = SharedStatus::Get()->fd();
+  role.configuration_fd = configuration_.get();
+  role.listening_fds = admin_listening_->ForWorker(0);
+  admin_.emplace(std::move(role), *SharedStatus::Get()->admin_slot(),
+                 fmt::format("{}: admin", server_.options.name));
+  return admin_->Start(program_, MonotonicNow());
 }
 
 absl::Status Master::Loop() {
   while (AnyWorkerRunning() || stop_stage_ == StopStage::kNone) {
+    Wait();
+    OnTimers();
+  }
+  StopAdmin();
+  while (AdminRunning()) {
     Wait();
     OnTimers();
   }
@@ -140,6 +188,8 @@ absl::Status Master::Loop() {
 void Master::Wait() {
   std::vector<pollfd> entries = {{signals_.fd(), POLLIN, 0}};
   for (const WorkerSlot& slot : slots_) entries.push_back({slot.control_fd(), POLLIN, 0});
+  const size_t admin_at = entries.size();
+  entries.push_back({admin_ ? admin_->control_fd() : -1, POLLIN, 0});
   const size_t control_begin = entries.size();
   control_->AppendPollEntries(entries);
 
@@ -152,13 +202,15 @@ void Master::Wait() {
 
   // Workers before signals: one that said ready and then died was ready.
   for (size_t i = 0; i < slots_.size(); ++i) {
-    if (entries[i + 1].revents != 0 && slots_[i].OnControlReadable()) OnWorkerReady(slots_[i]);
+    if (entries[i + 1].revents != 0) ReadControl(slots_[i]);
   }
+  if (entries[admin_at].revents != 0) ReadControl(*admin_);
   if (entries[0].revents != 0) {
     while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
   }
-  control_->Serve(&entries[control_begin],
-                  [this](std::string_view request) { return OnRequest(request); });
+  control_->Serve(&entries[control_begin], [this](uint64_t client, std::string_view request) {
+    return OnRequest(client, request);
+  });
 }
 
 void Master::OnSignal(int number) {
@@ -194,17 +246,22 @@ void Master::ReapChildren() {
     // Others are orphans that a container's first process inherits.
     const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                    [pid](const WorkerSlot& other) { return other.pid() == pid; });
-    if (slot != slots_.end()) OnWorkerExit(*slot, wait_status);
+    if (slot != slots_.end()) {
+      OnWorkerExit(*slot, wait_status);
+    } else if (admin_ && admin_->pid() == pid) {
+      OnWorkerExit(*admin_, wait_status);
+    }
   }
 }
 
 void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
   const pid_t pid = slot.pid();
+  if (slot.index() < slots_.size()) inquiry_.OnGone(slot.index());
   // What it said before it died may still be in its control socket.
-  if (slot.OnControlReadable()) OnWorkerReady(slot);
+  ReadControl(slot);
   const bool stopping = stop_stage_ != StopStage::kNone || !all_ready_;
   const std::string text =
-      fmt::format("worker {} (pid {}) {}", slot.index(), pid, DescribeWaitStatus(wait_status));
+      fmt::format("{} (pid {}) {}", slot.name(), pid, DescribeWaitStatus(wait_status));
   slot.OnExit(wait_status, MonotonicNow(), stopping);
   if (stop_stage_ == StopStage::kNone) {
     if (!all_ready_) {
@@ -217,12 +274,91 @@ void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
   }
 }
 
-void Master::OnWorkerReady(const WorkerSlot& slot) {
-  log::Get().debug("worker {} (pid {}) is ready", slot.index(), slot.pid());
-  if (all_ready_ || stop_stage_ != StopStage::kNone) return;
-  if (!std::all_of(slots_.begin(), slots_.end(), [](const WorkerSlot& s) { return s.ready(); })) {
-    return;
+void Master::ReadControl(WorkerSlot& slot) {
+  while (const std::optional<ControlPacket> packet = slot.ReadControl()) {
+    switch (packet->message) {
+      case ControlMessage::kReady:
+        OnWorkerReady(slot);
+        break;
+      case ControlMessage::kStuck:
+        slot.ReplaceStuck("is held by a handler", MonotonicNow());
+        break;
+      case ControlMessage::kListed:
+        inquiry_.OnListed(slot.index(), packet->argument);
+        break;
+      case ControlMessage::kKilled:
+        AnswerKill(packet->argument,
+                   fmt::format("killed {}\n", FormatConnectionId(packet->argument)));
+        break;
+      case ControlMessage::kNoConnection:
+        AnswerKill(packet->argument, fmt::format("error there is no connection {}\n",
+                                                 FormatConnectionId(packet->argument)));
+        break;
+      default:
+        break;
+    }
   }
+}
+
+void Master::ContinueInquiry(TimePoint now) {
+  if (inquiry_.Done(now)) {
+    const std::string answer = inquiry_.TakeAnswer(now);
+    for (const uint64_t client : inquiry_.TakeClients()) control_->Answer(client, answer);
+  }
+  if (inquiry_.running() || !inquiry_.waiting()) return;
+  const ControlPacket question{ControlMessage::kList, inquiry_.Begin(now)};
+  for (const WorkerSlot& slot : slots_) {
+    if (!slot.Send(question)) inquiry_.OnGone(slot.index());
+  }
+}
+
+// An id names its worker, so only that one is asked.
+std::optional<std::string> Master::OnKillRequest(uint64_t client, std::string_view id_text) {
+  const std::optional<uint64_t> id = ParseConnectionId(id_text);
+  if (!id) return fmt::format("error \"{}\" is no connection's id\n", id_text);
+  const uint32_t worker = WorkerOfConnection(*id);
+  if (worker >= slots_.size()) {
+    return fmt::format("error there is no connection {}: no worker {}\n", id_text, worker);
+  }
+  if (!slots_[worker].Send({ControlMessage::kKill, *id})) {
+    return fmt::format("error worker {} does not run, connection {} ended with it\n", worker,
+                       id_text);
+  }
+  kills_.push_back({client, *id, MonotonicNow() + ConnectionInquiry::kPatience.count()});
+  return std::nullopt;
+}
+
+void Master::AnswerKill(uint64_t id, const std::string& answer) {
+  const auto answered = [&](const PendingKill& kill) {
+    if (kill.id != id) return false;
+    control_->Answer(kill.client, answer);
+    return true;
+  };
+  std::erase_if(kills_, answered);
+}
+
+void Master::GiveUpKills(TimePoint now) {
+  const auto given_up = [&](const PendingKill& kill) {
+    const uint32_t worker = WorkerOfConnection(kill.id);
+    if (!slots_[worker].running()) {
+      control_->Answer(kill.client,
+                       fmt::format("error worker {} ended, and connection {} with it\n", worker,
+                                   FormatConnectionId(kill.id)));
+      return true;
+    }
+    if (now < kill.deadline) return false;
+    control_->Answer(kill.client,
+                     fmt::format("error worker {} is busy: no answer; connection {} is closed when "
+                                 "it goes on\n",
+                                 worker, FormatConnectionId(kill.id)));
+    return true;
+  };
+  std::erase_if(kills_, given_up);
+}
+
+void Master::OnWorkerReady(const WorkerSlot& slot) {
+  log::Get().debug("{} (pid {}) is ready", slot.name(), slot.pid());
+  if (all_ready_ || stop_stage_ != StopStage::kNone || !AllReady()) return;
   all_ready_ = true;
   const std::string banner = Banner();
   if (!report_) {
@@ -239,6 +375,14 @@ void Master::OnWorkerReady(const WorkerSlot& slot) {
 void Master::OnTimers() {
   const TimePoint now = MonotonicNow();
   for (WorkerSlot& slot : slots_) slot.OnTimer(program_, now);
+  ContinueInquiry(now);
+  GiveUpKills(now);
+  if (admin_) admin_->OnTimer(program_, now);
+  if (now >= admin_kill_at_) {
+    admin_kill_at_ = kNever;
+    log::Get().error("admin hangs and is killed");
+    admin_->Kill();
+  }
   if (stop_stage_ == StopStage::kNone || now < stop_deadline_) return;
   stop_deadline_ = kNever;
   if (stop_stage_ == StopStage::kGraceful) {
@@ -253,18 +397,25 @@ void Master::OnTimers() {
   }
 }
 
-std::string Master::OnRequest(std::string_view request) {
-  if (request == "status" || request == "status json") {
+std::optional<std::string> Master::OnRequest(uint64_t client, std::string_view request) {
+  if (request == "status" || request == "status json" || request == "status json buckets") {
     if (SharedStatus::Get() == nullptr) return "error the server is starting\n";
-    return request == "status" ? StatusTable(*SharedStatus::Get(), MonotonicNow())
-                               : StatusJson(*SharedStatus::Get(), MonotonicNow());
+    const StatusSnapshot status = StatusSnapshot::Take(*SharedStatus::Get(), MonotonicNow());
+    if (request == "status") return StatusTable(status);
+    return StatusJson(status, {.buckets = request.ends_with("buckets")});
   }
   if (request == "stop") {
     BeginStop(StopStage::kGraceful);
-    const Duration at_most = server_.options.stop_timeout + kStopNowTimeout;
+    const Duration at_most = server_.options.stop_timeout + kStopNowTimeout +
+                             (admin_ ? kStopNowTimeout : Duration::zero());
     return fmt::format("ok {}\n",
                        std::chrono::duration_cast<std::chrono::seconds>(at_most).count() + 1);
   }
+  if (request == "connections") {
+    inquiry_.Add(client);
+    return std::nullopt;
+  }
+  if (request.starts_with("kill ")) return OnKillRequest(client, request.substr(5));
   return fmt::format("error unknown request \"{}\"\n", request);
 }
 
@@ -285,6 +436,14 @@ void Master::BeginStop(StopStage stage) {
   }
 }
 
+void Master::StopAdmin() {
+  stop_deadline_ = kNever;
+  admin_listening_.reset();
+  if (!admin_) return;
+  admin_->Tell(ControlMessage::kStop);
+  admin_kill_at_ = MonotonicNow() + kStopNowTimeout.count();
+}
+
 void Master::FailStart(absl::Status reason) {
   if (start_failure_.ok()) start_failure_ = std::move(reason);
   BeginStop(StopStage::kNow);
@@ -295,8 +454,16 @@ bool Master::AnyWorkerRunning() const {
                      [](const WorkerSlot& slot) { return slot.running(); });
 }
 
+bool Master::AllReady() const {
+  return std::all_of(slots_.begin(), slots_.end(),
+                     [](const WorkerSlot& slot) { return slot.ready(); }) &&
+         (admin_server_ == nullptr || (admin_ && admin_->ready()));
+}
+
 TimePoint Master::NextDeadline() const {
-  TimePoint deadline = stop_deadline_;
+  TimePoint deadline = std::min({stop_deadline_, admin_kill_at_, inquiry_.deadline()});
+  if (admin_) deadline = std::min(deadline, admin_->deadline());
+  for (const PendingKill& kill : kills_) deadline = std::min(deadline, kill.deadline);
   for (const WorkerSlot& slot : slots_) deadline = std::min(deadline, slot.deadline());
   return deadline;
 }
@@ -310,6 +477,9 @@ std::string Master::Banner() const {
   }
   for (const std::string& address : addresses_) {
     text += fmt::format("  listening on   {}\n", address);
+  }
+  if (admin_listening_) {
+    text += fmt::format("  admin          {}\n", admin_listening_->addresses()[0]);
   }
   text += fmt::format("  workers        {}\n", slots_.size());
   if (info_.summary) {

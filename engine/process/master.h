@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "engine/limits/shared_limits.h"
+#include "engine/process/connection_inquiry.h"
 #include "engine/process/control_server.h"
 #include "engine/process/daemonize.h"
 #include "engine/process/listening_sockets.h"
@@ -23,7 +25,7 @@ namespace ringmaster {
 // loop; a few events a day, so clarity first.
 //
 //     Open  pid file, descriptor limit, listening sockets, control socket, shared counters
-//     Run   spawn all -> all ready -> "ready" -> serve -> stop -> all gone
+//     Run   spawn all -> all ready -> "ready" -> serve -> stop -> workers gone -> admin gone
 class Master {
  public:
   // Time between "close everything and leave" and SIGKILL.
@@ -43,18 +45,29 @@ class Master {
   // Removes every trace, so that whoever hears of the failure may start again at once.
   absl::Status GiveUp(absl::Status reason);
   absl::Status StartWorkers();
+  absl::Status OpenAdmin();
+  absl::Status StartAdmin();
   absl::Status Loop();
   void Wait();
   void OnSignal(int number);
   void ReapChildren();
   void OnWorkerExit(WorkerSlot& slot, int wait_status);
+  void ReadControl(WorkerSlot& slot);
   void OnWorkerReady(const WorkerSlot& slot);
   void OnTimers();
-  std::string OnRequest(std::string_view request);
+  // Once the last worker is gone: health can be watched while they drain.
+  void StopAdmin();
+  std::optional<std::string> OnRequest(uint64_t client, std::string_view request);
+  std::optional<std::string> OnKillRequest(uint64_t client, std::string_view id_text);
+  void AnswerKill(uint64_t id, const std::string& answer);
+  void ContinueInquiry(TimePoint now);
+  void GiveUpKills(TimePoint now);
   void BeginStop(StopStage stage);
   // Ends a start that cannot succeed; Run returns `reason`.
   void FailStart(absl::Status reason);
   bool AnyWorkerRunning() const;
+  bool AdminRunning() const { return admin_ && admin_->running(); }
+  bool AllReady() const;
   TimePoint NextDeadline() const;
   std::string Banner() const;
 
@@ -72,7 +85,20 @@ class Master {
   UniqueFd configuration_;
   std::unique_ptr<ListeningSockets> listening_;
   std::vector<std::string> addresses_;
+  std::unique_ptr<SharedLimits> limits_;
   std::vector<WorkerSlot> slots_;
+  std::unique_ptr<ServerDefinition> admin_server_;  // nullptr: there is no admin process
+  std::unique_ptr<ListeningSockets> admin_listening_;
+  std::optional<WorkerSlot> admin_;
+  TimePoint admin_kill_at_ = kNever;
+  ConnectionInquiry inquiry_;
+  // `kill` commands that wait for a worker.
+  struct PendingKill {
+    uint64_t client;
+    uint64_t id;
+    TimePoint deadline;
+  };
+  std::vector<PendingKill> kills_;
   uint64_t descriptor_limit_ = 0;
 
   // In the foreground of a terminal: when it is closed, the server ends as other programs do.

@@ -19,12 +19,10 @@ std::string DefaultDirectory() {
   return fmt::format("/tmp/ringmaster-{}", ::geteuid());
 }
 
-std::string SocketBeside(std::string_view pid_file) {
-  constexpr std::string_view kSuffix = ".pid";
-  if (pid_file.size() > kSuffix.size() && pid_file.ends_with(kSuffix)) {
-    pid_file.remove_suffix(kSuffix.size());
-  }
-  return fmt::format("{}.sock", pid_file);
+// `path` with `replacement` instead of `suffix`, or behind it all.
+std::string Beside(std::string_view path, std::string_view suffix, std::string_view replacement) {
+  if (path.size() > suffix.size() && path.ends_with(suffix)) path.remove_suffix(suffix.size());
+  return fmt::format("{}{}", path, replacement);
 }
 
 }  // namespace
@@ -43,12 +41,13 @@ absl::StatusOr<RuntimePaths> FindRuntimePaths(const ServerOptions& options) {
     paths.directory = DefaultDirectory();
     paths.pid_file = fmt::format("{}/{}.pid", paths.directory, options.name);
   }
-  if (paths.control_socket.empty()) paths.control_socket = SocketBeside(paths.pid_file);
+  if (paths.control_socket.empty()) paths.control_socket = Beside(paths.pid_file, ".pid", ".sock");
   if (paths.control_socket.size() >= sizeof(sockaddr_un::sun_path)) {
     return absl::InvalidArgumentError(fmt::format(
         "the control socket's path {} has {} bytes; a socket's path may have {}",
         paths.control_socket, paths.control_socket.size(), sizeof(sockaddr_un::sun_path) - 1));
   }
+  paths.admin_socket = Beside(paths.control_socket, ".sock", ".admin.sock");
   return paths;
 }
 

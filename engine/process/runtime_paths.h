@@ -19,6 +19,8 @@ namespace ringmaster {
 struct RuntimePaths {
   std::string pid_file;
   std::string control_socket;
+  // Of the admin listener "auto": beside the control socket, ".admin.sock" instead of ".sock".
+  std::string admin_socket;
   // The default directory, to be made by `start`; empty when both files were given.
   std::string directory;
 };

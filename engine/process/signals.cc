@@ -10,12 +10,15 @@ namespace ringmaster {
 namespace {
 
 constexpr int kMasterSignals[] = {SIGTERM, SIGQUIT, SIGINT, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
-constexpr int kIgnoredByWorkers[] = {SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+constexpr int kIgnoredByWorkers[] = {SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE,
+                                     // A log at RLIMIT_FSIZE loses lines, not the process.
+                                     SIGXFSZ};
 
 }  // namespace
 
 absl::StatusOr<SignalQueue> SignalQueue::Create() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
   sigset_t set;
   ::sigemptyset(&set);
   for (const int number : kMasterSignals) {

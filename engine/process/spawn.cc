@@ -10,17 +10,26 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
+#include "engine/process/admin_server.h"
 #include "engine/process/signals.h"
 
 namespace ringmaster {
 namespace {
 
+bool IsAdminToken(std::string_view variable) {
+  return variable.starts_with(kAdminTokenVariable) &&
+         variable.substr(std::size(kAdminTokenVariable) - 1).starts_with('=');
+}
+
 std::vector<std::string> EnvironmentWith(const WorkerInheritance& role) {
   std::vector<std::string> environment;
   for (char** variable = environ; *variable != nullptr; ++variable) {
+    // The token is the admin process's business; what a worker's handlers start would inherit it.
+    if (!role.admin && IsAdminToken(*variable)) continue;
     environment.emplace_back(*variable);
   }
   environment.push_back(fmt::format("{}={}", WorkerInheritance::kVariable, role.ToText()));

@@ -51,15 +51,16 @@ absl::StatusOr<std::optional<WorkerInheritance>> TakeFromEnvironment() {
 
 std::string WorkerInheritance::ToText() const {
   return fmt::format(
-      "layout={} index={} control={} shared={} configuration={} cpu={} connections_max={} "
-      "listeners={}",
-      kLayout, index, control_fd, shared_fd, configuration_fd, cpu, connections_max,
-      fmt::join(listening_fds, ","));
+      "layout={} index={} control={} shared={} limits={} report={} configuration={} cpu={} "
+      "connections_max={} admin={:d} listeners={}",
+      kLayout, index, control_fd, shared_fd, limits_fd, report_fd, configuration_fd, cpu,
+      connections_max, admin, fmt::join(listening_fds, ","));
 }
 
 absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text) {
   WorkerInheritance role;
   int layout = 0;
+  int admin = 0;
   while (!text.empty()) {
     std::string_view value = TakeUntil(text, ' ');
     const std::string_view key = TakeUntil(value, '=');
@@ -67,9 +68,12 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
                     : key == "index"           ? ParseInteger(value, role.index)
                     : key == "control"         ? ParseInteger(value, role.control_fd)
                     : key == "shared"          ? ParseInteger(value, role.shared_fd)
+                    : key == "limits"          ? ParseInteger(value, role.limits_fd)
+                    : key == "report"          ? ParseInteger(value, role.report_fd)
                     : key == "configuration"   ? ParseInteger(value, role.configuration_fd)
                     : key == "cpu"             ? ParseInteger(value, role.cpu)
                     : key == "connections_max" ? ParseInteger(value, role.connections_max)
+                    : key == "admin"           ? ParseInteger(value, admin)
                     : key == "listeners"       ? ParseList(value, role.listening_fds)
                                                : false;
     if (!ok) {
@@ -81,6 +85,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
     return absl::InvalidArgumentError(fmt::format(
         "{} is incomplete or of another release; it is set by the master alone", kVariable));
   }
+  role.admin = admin != 0;
   return role;
 }
 
@@ -88,6 +93,8 @@ std::vector<int> WorkerInheritance::Descriptors() const {
   std::vector<int> descriptors = listening_fds;
   descriptors.push_back(control_fd);
   descriptors.push_back(shared_fd);
+  if (limits_fd >= 0) descriptors.push_back(limits_fd);
+  if (report_fd >= 0) descriptors.push_back(report_fd);
   if (configuration_fd >= 0) descriptors.push_back(configuration_fd);
   return descriptors;
 }

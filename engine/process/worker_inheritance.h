@@ -12,8 +12,8 @@ namespace ringmaster {
 // What a worker process gets from its master beside its command line: descriptors, by number, and a
 // few figures, as text in one environment variable:
 //
-//     RINGMASTER_WORKER=layout=1 index=0 generation=1 control=7 shared=5 configuration=6 cpu=2
-//                       connections_max=1048000 listeners=9,11
+//     RINGMASTER_WORKER=layout=1 index=0 control=7 shared=5 limits=4 report=8 configuration=6 cpu=2
+//                       connections_max=1048000 admin=0 listeners=9,11
 //
 // The descriptors named here are all that a worker inherits besides 0, 1 and 2.
 struct WorkerInheritance {
@@ -24,9 +24,12 @@ struct WorkerInheritance {
   uint32_t index = 0;
   int control_fd = -1;
   int shared_fd = -1;
+  int limits_fd = -1;         // -1 = no limit that workers share
+  int report_fd = -1;         // connection_inquiry.h
   int configuration_fd = -1;  // -1 = the program has no configuration file
   int cpu = -1;
   uint32_t connections_max = 0;
+  bool admin = false;  // the admin process; listening_fds has its listener alone
   std::vector<int> listening_fds;
 
   std::string ToText() const;

@@ -4,49 +4,94 @@
 #include <sys/prctl.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/limits/shared_limits.h"
+#include "engine/process/admin_server.h"
+#include "engine/process/runtime_paths.h"
 #include "engine/stats/shared_status.h"
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
 namespace {
 
-int Fail(uint32_t index, std::string_view reason) {
-  std::fputs(fmt::format("error: worker {}: {}\n", index, reason).c_str(), stderr);
+std::string NameOf(const WorkerInheritance& role) {
+  return role.admin ? "admin" : fmt::format("worker {}", role.index);
+}
+
+int Fail(const WorkerInheritance& role, std::string_view reason) {
+  std::fputs(fmt::format("error: {}: {}\n", NameOf(role), reason).c_str(), stderr);
   return 1;
+}
+
+// `top` and `perf` show it (15 bytes); `ps` shows argv[0], which the master chose.
+void SetThreadName(const ServerOptions& options, const WorkerInheritance& role) {
+  const std::string name = role.admin
+                               ? fmt::format("{}/admin", options.name.substr(0, 9))
+                               : fmt::format("{}/{}", options.name.substr(0, 11), role.index);
+  ::prctl(PR_SET_NAME, name.c_str());
+}
+
+int AdminMain(ServerDefinition& server, const WorkerInheritance& role) {
+  SharedBlock& block = *SharedStatus::Get();
+  if (block.admin_slot() == nullptr || !HasAdmin(server) || role.listening_fds.size() != 1) {
+    return Fail(role, "the program defines no admin listener here and one in the master");
+  }
+  ApplyAdminTokenVariable(server.options);
+  ::unsetenv(kAdminTokenVariable);
+  const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
+  if (!paths.ok()) return Fail(role, std::string(paths.status().message()));
+  const absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server, *paths);
+  if (!admin.ok()) return Fail(role, std::string(admin.status().message()));
+  WorkerEnvironment environment;
+  environment.index = role.index;
+  environment.control_fd = role.control_fd;
+  environment.listening_fds = role.listening_fds;
+  environment.counters = &block.admin_slot()->counters;
+  return RunWorker(**admin, environment);
 }
 
 }  // namespace
 
 int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   const ServerOptions& options = server.options;
-  // `ps` shows argv[0], which the master chose; `top` and `perf` show this (15 bytes).
-  ::prctl(PR_SET_NAME, fmt::format("{}/{}", options.name.substr(0, 11), role.index).c_str());
-  absl::Status status = log::Setup(options.log_level, options.log_format, options.log_file,
-                                   fmt::format("worker {}", role.index));
-  if (!status.ok()) return Fail(role.index, std::string(status.message()));
+  SetThreadName(options, role);
+  absl::Status status =
+      log::Setup(options.log_level, options.log_format, options.log_file, NameOf(role));
+  if (!status.ok()) return Fail(role, std::string(status.message()));
   absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Map(UniqueFd(role.shared_fd));
-  if (!block.ok()) return Fail(role.index, std::string(block.status().message()));
+  if (!block.ok()) return Fail(role, std::string(block.status().message()));
   SharedStatus::Set(std::move(*block));
+  if (role.admin) return AdminMain(server, role);
   if (role.index >= SharedStatus::Get()->slot_count() ||
       role.listening_fds.size() != server.listeners().size()) {
     return Fail(
-        role.index,
-        fmt::format("the program defines {} listeners here and {} in the master; what stands "
-                    "before Main must come out the same in both",
-                    server.listeners().size(), role.listening_fds.size()));
+        role, fmt::format("the program defines {} listeners here and {} in the master; what stands "
+                          "before Main must come out the same in both",
+                          server.listeners().size(), role.listening_fds.size()));
+  }
+  std::unique_ptr<SharedLimits> limits;
+  if (role.limits_fd >= 0) {
+    absl::StatusOr<std::unique_ptr<SharedLimits>> mapped =
+        SharedLimits::Map(UniqueFd(role.limits_fd), server);
+    if (!mapped.ok()) return Fail(role, std::string(mapped.status().message()));
+    limits = *std::move(mapped);
   }
   if (role.connections_max > 0) server.options.worker_connections_max = role.connections_max;
 
   WorkerEnvironment environment;
   environment.index = role.index;
   environment.control_fd = role.control_fd;
+  environment.report_fd = role.report_fd;
   environment.listening_fds = role.listening_fds;
   environment.counters = &SharedStatus::Get()->slot(role.index).counters;
+  environment.limits = limits.get();
+  environment.pulse = &SharedStatus::Get()->slot(role.index).pulse;
   environment.cpu = role.cpu;
   return RunWorker(server, environment);
 }

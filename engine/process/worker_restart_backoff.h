@@ -23,6 +23,15 @@ class WorkerRestartBackoff {
     return wait;
   }
 
+  // The wait after a process that served from `started_at` to `stuck_at` and then stopped moving.
+  // The time in which it did nothing shows no health. None at all if it was healthy before: its
+  // connections have waited long enough.
+  Duration AfterStall(TimePoint started_at, TimePoint stuck_at) {
+    if (stuck_at - started_at < kHealthyAfter.count()) return AfterDeath(started_at, stuck_at);
+    next_ = kFirst;
+    return Duration::zero();
+  }
+
  private:
   Duration next_ = kFirst;
 };

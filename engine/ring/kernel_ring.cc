@@ -1,6 +1,8 @@
 #include "engine/ring/kernel_ring.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -41,13 +43,28 @@ size_t PageRounded(size_t bytes) { return (bytes + 4095) & ~size_t{4095}; }
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KernelRing>> KernelRing::Create(const RingOptions& options) {
-  std::unique_ptr<KernelRing> ring(new KernelRing);
-  if (absl::Status status = ring->Setup(options); !status.ok()) return status;
-  return ring;
+  RingOptions smaller = options;
+  absl::Status first_failure;
+  while (true) {
+    std::unique_ptr<KernelRing> ring(new KernelRing);
+    int error = 0;
+    const absl::Status status = ring->Setup(smaller, error);
+    if (status.ok()) {
+      if (smaller.sq_entries < options.sq_entries) {
+        ring->description_ += fmt::format(
+            ", smaller than the {} SQEs asked for: RLIMIT_MEMLOCK is too low", options.sq_entries);
+      }
+      return ring;
+    }
+    // The first one names what the ring that was asked for would have needed.
+    first_failure.Update(status);
+    if (error != ENOMEM || smaller.sq_entries <= kQueueEntriesMin) return first_failure;
+    smaller.sq_entries = std::max(smaller.sq_entries / 2, kQueueEntriesMin);
+    smaller.cq_entries = std::max(smaller.cq_entries / 2, smaller.sq_entries);
+  }
 }
 
-absl::Status KernelRing::Setup(const RingOptions& options) {
-  int error = 0;
+absl::Status KernelRing::Setup(const RingOptions& options, int& error) {
   const SetupAttempt* attempt = kSetupAttempts;
   io_uring_params parameters = {};
   for (; attempt->name != nullptr; ++attempt) {
@@ -60,7 +77,7 @@ absl::Status KernelRing::Setup(const RingOptions& options) {
   }
   if (error != 0) return ExplainSetupError("io_uring_setup", error, options);
   ring_open_ = true;
-  if (absl::Status status = SetupBuffers(options); !status.ok()) return status;
+  if (absl::Status status = SetupBuffers(options, error); !status.ok()) return status;
 
   ring_fd_registered_ = io_uring_register_ring_fd(&ring_) == 1;
   batch_wait_supported_ = (parameters.features & kFeatureMinTimeout) != 0;
@@ -77,7 +94,7 @@ absl::Status KernelRing::Setup(const RingOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status KernelRing::SetupBuffers(const RingOptions& options) {
+absl::Status KernelRing::SetupBuffers(const RingOptions& options, int& error) {
   CHECK(options.buffer_count > 0 && (options.buffer_count & (options.buffer_count - 1)) == 0);
   buffer_count_ = options.buffer_count;
   buffer_bytes_ = options.buffer_bytes;
@@ -100,7 +117,8 @@ absl::Status KernelRing::SetupBuffers(const RingOptions& options) {
   registration.ring_addr = reinterpret_cast<uint64_t>(buffer_ring_);
   registration.ring_entries = buffer_count_;
   registration.bgid = kBufferGroup;
-  if (const int error = -io_uring_register_buf_ring(&ring_, &registration, 0); error != 0) {
+  error = -io_uring_register_buf_ring(&ring_, &registration, 0);
+  if (error != 0) {
     return ExplainSetupError("io_uring_register (buffer ring)", error, options);
   }
   io_uring_buf_ring_init(buffer_ring_);
@@ -147,6 +165,8 @@ void KernelRing::Reserve(uint32_t sqe_count) {
   const auto free_count = [&] {
     return sqe_count_max_ - (ring_.sq.sqe_tail - __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE));
   };
+  if (free_count() >= sqe_count) return;
+  ++figures_.sq_full_count;
   while (free_count() < sqe_count) {
     const int result = Enter(FlushSubmissions(), 0, IORING_ENTER_GETEVENTS, nullptr);
     CHECK(result >= 0 || result == -EINTR || result == -EBUSY || result == -EAGAIN);
@@ -270,6 +290,35 @@ void KernelRing::SubmitClose(int fd, UserData user_data) {
 
 void KernelRing::Shutdown(int fd, int how) { shutdown(fd, how); }
 
+PeerAddress KernelRing::PeerOf(int fd) {
+  sockaddr_storage storage = {};
+  socklen_t size = sizeof(storage);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return PeerAddress::Of(storage);
+}
+
+bool KernelRing::SendNow(int fd, std::string_view bytes) {
+  const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(bytes.size());
+}
+
+Duration KernelRing::SinceLastData(int fd) {
+  tcp_info info = {};
+  socklen_t bytes = sizeof(info);
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) != 0) return Duration::zero();
+  return std::chrono::milliseconds(info.tcpi_last_data_recv);
+}
+
+void KernelRing::SetBacklog(int listening_fd, uint32_t backlog) {
+  listen(listening_fd, static_cast<int>(backlog));
+}
+
+void KernelRing::DiscardUnsent(int fd) {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  // Refused only by what is no socket of a stream; such a one has nothing to discard.
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 std::span<char> KernelRing::BufferOf(const Completion& completion) {
   DCHECK(completion.has_buffer() && completion.buffer_id() < buffer_count_);
   --buffers_at_home_;
@@ -305,12 +354,18 @@ void KernelRing::SubmitAndWait(const Wait& wait) {
   const int result = Enter(FlushSubmissions(), wait_count,
                            IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &argument);
   // ETIME: the deadline came first. EINTR: a signal. EBUSY, EAGAIN: the kernel wants us to reap
-  // first.
+  // first, or had no memory for the operations, which then stay in the queue (AllSubmitted). EBADR
+  // would say that it has dropped a completion for want of memory: an operation would be in flight
+  // for ever, so that is a crash.
   CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
         result == -EAGAIN);
   if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) != 0) {
     ++figures_.cq_overflow_count;
   }
+}
+
+bool KernelRing::AllSubmitted() const {
+  return __atomic_load_n(ring_.sq.khead, __ATOMIC_ACQUIRE) == ring_.sq.sqe_tail;
 }
 
 size_t KernelRing::Reap(std::span<Completion> out) {

@@ -20,8 +20,9 @@ namespace ringmaster {
 //   ring->SubmitAndWait({});
 class KernelRing final : public Ring {
  public:
-  // Tries the best set-up first and falls back flag by flag (ring_setup.h). Errors carry the
-  // remedy.
+  // Tries the best set-up first and falls back flag by flag (ring_setup.h). Without memory for the
+  // queues (RLIMIT_MEMLOCK) it halves them, down to kQueueEntriesMin, and says so in description().
+  // Errors carry the remedy.
   static absl::StatusOr<std::unique_ptr<KernelRing>> Create(const RingOptions& options);
   ~KernelRing() override;
 
@@ -47,6 +48,11 @@ class KernelRing final : public Ring {
   void SubmitCancelFd(int fd, UserData user_data) override;
   void SubmitClose(int fd, UserData user_data) override;
   void Shutdown(int fd, int how) override;
+  PeerAddress PeerOf(int fd) override;
+  bool SendNow(int fd, std::string_view bytes) override;
+  void DiscardUnsent(int fd) override;
+  Duration SinceLastData(int fd) override;
+  void SetBacklog(int listening_fd, uint32_t backlog) override;
   std::span<char> BufferOf(const Completion& completion) override;
   void ReturnBuffer(uint16_t buffer_id) override;
   uint32_t BuffersAtHome() const override { return buffers_at_home_; }
@@ -54,12 +60,17 @@ class KernelRing final : public Ring {
   void SubmitAndWait(const Wait& wait) override;
   size_t Reap(std::span<Completion> out) override;
   TimePoint Now() const override;
+  bool AllSubmitted() const override;
   Figures figures() const override { return figures_; }
+
+  // SQEs below which a ring is not worth having: every turn would submit several times.
+  static constexpr uint32_t kQueueEntriesMin = 64;
 
  private:
   KernelRing() = default;
-  absl::Status Setup(const RingOptions& options);
-  absl::Status SetupBuffers(const RingOptions& options);
+  // `error` is the errno of what failed.
+  absl::Status Setup(const RingOptions& options, int& error);
+  absl::Status SetupBuffers(const RingOptions& options, int& error);
   void AdoptQueues();
   // The next free SQE; submits what is prepared when the queue is full. A linked pair must not
   // straddle a submission, so it reserves both first.

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "engine/base/time.h"
+#include "engine/connection/address.h"
 
 // The narrow interface between the engine and the kernel. KernelRing (kernel_ring.h) stands behind
 // it in a worker; SimulatedRing (tests/engine/simulation/simulated_ring.h) stands behind it in
@@ -130,6 +132,22 @@ class Ring {
 
   // shutdown(2) with SHUT_WR or SHUT_RDWR. Errors are ignored: the peer may be gone.
   virtual void Shutdown(int fd, int how) = 0;
+  // getpeername(2); unspecified when the peer is gone.
+  virtual PeerAddress PeerOf(int fd) = 0;
+  // One send(2) that does not wait. False when it did not take all of `bytes`.
+  virtual bool SendNow(int fd, std::string_view bytes) = 0;
+
+  // The coming close of `fd` throws away what the kernel has not sent yet and resets the connection
+  // (SO_LINGER with no time), instead of keeping it until the peer takes it.
+  virtual void DiscardUnsent(int fd) = 0;
+
+  // How long ago the last bytes that arrived on the socket did (TCP_INFO, tcpi_last_data_recv, in
+  // milliseconds); zero where the kernel does not say, as for a unix socket.
+  virtual Duration SinceLastData(int fd) = 0;
+
+  // listen(2) on a socket that listens already: how many connections may wait in its queue from now
+  // on. Those that do, stay.
+  virtual void SetBacklog(int listening_fd, uint32_t backlog) = 0;
 
   // -- Provided buffers
   // ------------------------------------------------------------------------------
@@ -160,11 +178,17 @@ class Ring {
   // CLOCK_MONOTONIC, or the simulation's clock.
   virtual TimePoint Now() const = 0;
 
-  // Figures for the counters: system calls made, SQEs submitted, CQ overflows seen.
+  // The kernel has taken every operation prepared so far. False after a SubmitAndWait for which it
+  // had no memory: the rest is submitted by the next.
+  virtual bool AllSubmitted() const = 0;
+
+  // Figures for the counters: system calls made, SQEs submitted, CQ overflows seen, submissions
+  // ahead of the turn's end because the queue was full.
   struct Figures {
     uint64_t enter_count = 0;
     uint64_t sqe_count = 0;
     uint64_t cq_overflow_count = 0;
+    uint64_t sq_full_count = 0;
   };
   virtual Figures figures() const = 0;
 };

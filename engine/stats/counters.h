@@ -1,33 +1,17 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string_view>
 
 #include "engine/connection/close_reason.h"
+#include "engine/stats/counter.h"
+#include "engine/stats/histogram.h"
 
 namespace ringmaster {
 
-// One figure in shared memory, written by one worker and read by anybody: relaxed, no lock prefix.
-class Counter {
- public:
-  void Add(uint64_t n = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
-  void Subtract(uint64_t n = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
-  }
-  void Set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }
-  uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_{0};
-};
-
-// The engine's own figures: X(field, "what it counts"). Protocols count in named slots of their own
-// (CounterNames below), so that nothing here names a protocol.
+// The engine's own figures that only grow: X(field, "what it counts"). Protocols count in named
+// slots of their own (CounterNames below), so that nothing here names a protocol.
 #define RINGMASTER_COUNTERS(X)                                                         \
-  X(connections_open, "connections open now")                                          \
   X(connections_accepted, "connections accepted")                                      \
   X(connections_connected, "outbound connections made")                                \
   X(connections_closed, "connections closed")                                          \
@@ -46,6 +30,8 @@ class Counter {
   X(refused_denied, "connections refused: address denied, or not in the allow list")   \
   X(refused_proxy_untrusted, "connections refused: not from a trusted proxy")          \
   X(refused_proxy_header, "connections refused: no valid PROXY protocol header")       \
+  X(refused_queue_time, "connections refused: waited longer than queue_time_max")      \
+  X(accept_paused_overload, "times accepting paused: more asked than can be done")     \
   X(refused_no_memory, "connections refused: no memory for them")                      \
   X(address_table_full, "connections not counted by address: the table was full")      \
   X(request_rate_limited, "requests refused: request_rate of the connection")          \
@@ -59,12 +45,8 @@ class Counter {
   X(send_dropped_newest, "messages dropped: output queue full, newest first")          \
   X(send_dropped_oldest, "messages dropped: output queue full, oldest first")          \
   X(receive_paused_memory, "receives paused: buffered bytes above the soft limit")     \
-  X(buffered_input_bytes, "received bytes held in memory now")                         \
-  X(buffered_output_bytes, "bytes queued for sending now")                             \
-  X(receive_buffers_in_use, "receive buffers away from home at the end of a turn")     \
-  X(slab_bytes, "memory of connection slots")                                          \
-  X(heap_bytes, "memory handed out by the allocator")                                  \
   X(send_stuck, "sends whose remainder had to wait for the peer")                      \
+  X(send_no_memory, "sends tried again later: the kernel had no memory")               \
   X(deadline_rearmed, "read deadlines re-armed after activity")                        \
   X(timers_fired, "user timers fired")                                                 \
   X(loop_turns, "turns of the loop")                                                   \
@@ -76,17 +58,45 @@ class Counter {
   X(handler_stalls, "turns longer than handler_timeout")                               \
   X(log_lines_lost, "log lines that could not be written")
 
+// What goes up and down. A worker that died leaves them at 0.
+#define RINGMASTER_GAUGES(X)                                                       \
+  X(connections_open, "connections open now")                                      \
+  X(buffered_input_bytes, "received bytes held in memory now")                     \
+  X(buffered_output_bytes, "bytes queued for sending now")                         \
+  X(receive_buffers_in_use, "receive buffers away from home at the end of a turn") \
+  X(slab_bytes, "memory of connection slots")                                      \
+  X(heap_bytes, "memory handed out by the allocator")
+
 // Slots for figures that protocols register by name: "http_requests", "websocket_refused_origin",
 // ...
-inline constexpr int kProtocolCounterCount = 96;
+inline constexpr int kProtocolCounterCount = 128;
 
 // What one worker publishes; lives in shared memory and outlives the worker.
 struct WorkerCounters {
 #define RINGMASTER_DECLARE_COUNTER(field, description) Counter field;
   RINGMASTER_COUNTERS(RINGMASTER_DECLARE_COUNTER)
+  RINGMASTER_GAUGES(RINGMASTER_DECLARE_COUNTER)
 #undef RINGMASTER_DECLARE_COUNTER
   Counter closed_by_reason[kCloseReasonCount];
   Counter protocol[kProtocolCounterCount];
+  // Written only with ServerOptions::timings; engine/worker/turn_timings.h says what each measures.
+  Histogram handler_time;
+  Histogram queue_time;
+  Histogram turn_time;
+};
+
+enum class FigureKind : uint8_t {
+  kCounter,  // only grows
+  kGauge,    // goes up and down
+};
+
+// Figures of one kind that differ in one word are one metric with a label where figures are
+// exported (engine/stats/prometheus.h): http_responses{class="2xx"}. Empty: a metric of its own.
+struct FigureFamily {
+  std::string_view name;         // "http_responses"
+  std::string_view description;  // of all of them
+  std::string_view label;        // "class"
+  std::string_view value;        // "2xx"
 };
 
 // Names of the protocol slots. Registered while the server is defined, in the same order by master
@@ -96,10 +106,13 @@ struct WorkerCounters {
 //   counters.protocol[kRequests].Add();
 class CounterNames {
  public:
-  static int Register(std::string_view name, std::string_view description);
+  static int Register(std::string_view name, std::string_view description,
+                      FigureKind kind = FigureKind::kCounter, const FigureFamily& family = {});
   static int count();
   static std::string_view name(int slot);
   static std::string_view description(int slot);
+  static FigureKind kind(int slot);
+  static FigureFamily family(int slot);
 };
 
 }  // namespace ringmaster

@@ -52,8 +52,10 @@ std::string_view SlotStateName(SlotState state) {
   return "unknown";
 }
 
-absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Create(uint32_t slot_count) {
-  const size_t bytes = BytesFor(slot_count);
+absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Create(uint32_t slot_count,
+                                                                 bool with_admin) {
+  const uint32_t admin_count = with_admin ? 1 : 0;
+  const size_t bytes = BytesFor(slot_count + admin_count);
   UniqueFd fd(::memfd_create("ringmaster-counters", MFD_CLOEXEC));
   if (!fd.valid() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
     return absl::ErrnoToStatus(errno, "cannot make the shared memory for counters");
@@ -63,8 +65,9 @@ absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Create(uint32_t slot_c
   SharedHeader* header = new (*memory) SharedHeader();
   header->bytes = bytes;
   header->slot_count = slot_count;
+  header->admin_count = admin_count;
   std::unique_ptr<SharedBlock> block(new SharedBlock(std::move(fd), *memory, bytes));
-  for (uint32_t i = 0; i < slot_count; ++i) new (&block->slot(i)) SharedSlot();
+  for (uint32_t i = 0; i < slot_count + admin_count; ++i) new (&block->slots_[i]) SharedSlot();
   return block;
 }
 
@@ -83,7 +86,7 @@ absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Map(UniqueFd fd) {
   const SharedHeader& header = block->header();
   if (header.magic != SharedHeader::kMagic || header.layout != SharedHeader::kLayout ||
       header.slot_bytes != sizeof(SharedSlot) || header.bytes != bytes ||
-      BytesFor(header.slot_count) != bytes) {
+      BytesFor(header.slot_count + header.admin_count) != bytes) {
     return absl::FailedPreconditionError(
         "master and worker are of different releases: stop the server and start it again");
   }
@@ -108,8 +111,18 @@ const SharedSlot& SharedBlock::slot(uint32_t index) const {
   return slots_[index];
 }
 
+SharedSlot* SharedBlock::admin_slot() {
+  return header_->admin_count == 0 ? nullptr : &slots_[slot_count()];
+}
+
+const SharedSlot* SharedBlock::admin_slot() const {
+  return header_->admin_count == 0 ? nullptr : &slots_[slot_count()];
+}
+
 void SharedBlock::Describe(std::string_view name, std::string_view version,
-                           const std::vector<std::string>& listeners) {
+                           const std::vector<std::string>& listeners,
+                           std::string_view admin_listener) {
+  CopyText(header_->admin_listener, admin_listener);
   CopyText(header_->name, name);
   CopyText(header_->version, version);
   const size_t count = std::min(listeners.size(), SharedHeader::kListenersMax);

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/unique_fd.h"
 #include "engine/stats/counters.h"
+#include "engine/stats/loop_pulse.h"
 
 namespace ringmaster {
 
@@ -26,8 +27,8 @@ enum class SlotState : uint32_t {
 std::string_view SlotStateName(SlotState state);
 
 // One worker slot: who works in it, written by the master, and what that worker counts, written by
-// the worker. Counters survive a restart, so totals never go back; the master sets the gauge
-// `connections_open` to 0 when a worker has died.
+// the worker. Counters survive a restart, so totals never go back; the master sets the gauges to 0
+// when a worker has died.
 struct alignas(64) SharedSlot {
   std::atomic<int32_t> pid{0};  // 0 = none now
   std::atomic<SlotState> state{SlotState::kEmpty};
@@ -35,6 +36,9 @@ struct alignas(64) SharedSlot {
   std::atomic<uint64_t> restarts{0};
   std::atomic<int32_t> last_wait_status{0};  // of wait(2), of the latest process that ended
   std::atomic<int32_t> cpu{-1};
+  // Times the master replaced a worker that had stopped moving; among the restarts.
+  std::atomic<uint64_t> stuck_replaced{0};
+  alignas(64) LoopPulse pulse;
   // A line of its own: the master's stores above never touch what the worker counts in.
   alignas(64) WorkerCounters counters;
 };
@@ -43,14 +47,15 @@ struct alignas(64) SharedSlot {
 struct SharedHeader {
   static constexpr uint32_t kMagic = 0x524d5354;  // "RMST"
   // Raise it with every change of the layout: master and worker may be of different releases.
-  static constexpr uint32_t kLayout = 2;
+  static constexpr uint32_t kLayout = 5;
   static constexpr size_t kListenersMax = 64;
   static constexpr size_t kListenerBytes = 128;
 
   uint32_t magic = kMagic;
   uint32_t layout = kLayout;
   uint64_t bytes = 0;
-  uint32_t slot_count = 0;
+  uint32_t slot_count = 0;   // of the workers
+  uint32_t admin_count = 0;  // 1: the admin process has a slot behind theirs
   uint32_t slot_bytes = sizeof(SharedSlot);
   uint32_t generation = 1;
   std::atomic<int32_t> master_pid{0};
@@ -59,16 +64,19 @@ struct SharedHeader {
   char name[64] = {};
   char version[64] = {};
   char listeners[kListenersMax][kListenerBytes] = {};
+  char admin_listener[kListenerBytes] = {};  // empty: there is none
 };
 
 // The shared memory of master and workers: a header and one slot per worker, in a memfd that every
 // worker inherits. Anybody may read any slot at any time, so `status` answers while a worker is
-// busy.
+// busy. The admin process counts in a slot of its own, which slot_count leaves out: whoever sums
+// sums the workers.
 //
-//     | SharedHeader | SharedSlot 0 | SharedSlot 1 | ...
+//     | SharedHeader | SharedSlot 0 | SharedSlot 1 | ... | admin's SharedSlot, if it has one |
 class SharedBlock {
  public:
-  static absl::StatusOr<std::unique_ptr<SharedBlock>> Create(uint32_t slot_count);
+  static absl::StatusOr<std::unique_ptr<SharedBlock>> Create(uint32_t slot_count,
+                                                             bool with_admin = false);
   // Takes the descriptor a worker inherited. Errors: kFailedPrecondition for another release's
   // layout.
   static absl::StatusOr<std::unique_ptr<SharedBlock>> Map(UniqueFd fd);
@@ -82,9 +90,13 @@ class SharedBlock {
   SharedSlot& slot(uint32_t index);
   const SharedSlot& slot(uint32_t index) const;
   uint32_t slot_count() const { return header_->slot_count; }
+  // nullptr: the server has no admin process.
+  SharedSlot* admin_slot();
+  const SharedSlot* admin_slot() const;
 
+  // `admin_listener`: where the admin process listens; empty without one.
   void Describe(std::string_view name, std::string_view version,
-                const std::vector<std::string>& listeners);
+                const std::vector<std::string>& listeners, std::string_view admin_listener = {});
 
  private:
   SharedBlock(UniqueFd fd, void* memory, size_t bytes);

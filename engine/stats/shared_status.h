@@ -1,20 +1,13 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <string>
 
 #include "engine/base/time.h"
 #include "engine/stats/shared_block.h"
+#include "engine/stats/status_json.h"
+#include "engine/stats/status_table.h"
 
 namespace ringmaster {
-
-// The figures of the whole server as text, from the shared memory alone: it costs no worker a turn.
-// Memory is read from /proc and left out (0) where that is not readable.
-std::string StatusJson(const SharedBlock& block, TimePoint now);
-std::string StatusTable(const SharedBlock& block, TimePoint now);
-// One line about a run that is over.
-std::string StatusSummary(const SharedBlock& block, TimePoint now);
 
 TimePoint MonotonicNow();
 

@@ -5,10 +5,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "engine/base/log.h"
 #include "engine/process/control_message.h"
 #include "engine/ring/kernel_ring.h"
+#include "engine/worker/watchdog.h"
 #include "engine/worker/worker.h"
 
 namespace ringmaster {
@@ -21,6 +24,23 @@ void PinTo(int cpu) {
   if (sched_setaffinity(0, sizeof(cpus), &cpus) != 0) {
     log::Get().warn("pinning to CPU {} failed: {}", cpu, std::strerror(errno));
   }
+}
+
+// nullptr when it is off. Its thread ends with it.
+std::unique_ptr<Watchdog> StartWatchdog(const ServerOptions& options,
+                                        const WorkerEnvironment& environment,
+                                        const Worker& worker) {
+  Watchdog::Options watch;
+  watch.report_after = options.handler_timeout;
+  watch.replace_after = options.handler_kill_timeout;
+  if (!watch.enabled() || environment.pulse == nullptr) return nullptr;
+  if (environment.control_fd >= 0) {
+    watch.on_stuck = [fd = environment.control_fd] {
+      return ControlPacket{ControlMessage::kStuck}.Send(fd);
+    };
+  }
+  return std::make_unique<Watchdog>(worker, *environment.pulse,
+                                    environment.counters->handler_stalls, std::move(watch));
 }
 
 }  // namespace
@@ -61,11 +81,14 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
     }
   }
   worker.Start();
-  if (environment.control_fd >= 0) {
-    const char ready = static_cast<char>(ControlMessage::kReady);
-    if (send(environment.control_fd, &ready, 1, MSG_NOSIGNAL) != 1) return 0;  // the master is gone
-  }
-  while (worker.Turn()) {
+  {
+    const std::unique_ptr<Watchdog> watchdog = StartWatchdog(server.options, environment, worker);
+    if (environment.control_fd >= 0 &&
+        !ControlPacket{ControlMessage::kReady}.Send(environment.control_fd)) {
+      return 0;  // the master is gone
+    }
+    while (worker.Turn()) {
+    }
   }
   if (server.on_worker_stop) server.on_worker_stop(worker);
   return 0;

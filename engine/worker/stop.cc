@@ -1,10 +1,7 @@
-#include <cerrno>
-#include <vector>
+#include <new>
 
-#include "engine/base/log.h"
 #include "engine/connection/guard.h"
-#include "engine/connection/operation.h"
-#include "engine/process/control_message.h"
+#include "engine/listener/farewell.h"
 #include "engine/worker/worker.h"
 
 // How a worker ends: the door closes, what was received is answered, then it drains to nothing in
@@ -19,61 +16,33 @@ constexpr Duration kFreshConnectionGrace = std::chrono::milliseconds(500);
 
 }  // namespace
 
-void Worker::ArmControl() {
-  ring_->SubmitRead(environment_.control_fd, &control_byte_, 1, 0,
-                    UserData(kOperationControl, 0, 0));
-}
-
-void Worker::OnControl(int32_t result) {
-  if (result <= 0) {
-    if (result == -EINTR || result == -EAGAIN) {
-      ArmControl();
-      return;
-    }
-    log::Get().warn("the master is gone, worker {} stops", index());
-    Stop();
-    return;
-  }
-  switch (static_cast<ControlMessage>(control_byte_)) {
-    case ControlMessage::kStop:
-      Stop();
-      break;
-    case ControlMessage::kStopNow:
-      StopNow();
-      break;
-    case ControlMessage::kReady:
-      break;
-  }
-  if (!Stopped()) ArmControl();
-}
-
 void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
   for (const auto& listener : listeners_) listener->Stop();
+  farewell_->Hurry();
   TellStop(/*also_fresh=*/false);
-  AddTimer(kFreshConnectionGrace, Duration::zero(), [this] { TellStop(/*also_fresh=*/true); });
-  if (server_.options.stop_timeout.count() > 0) {
-    AddTimer(server_.options.stop_timeout, Duration::zero(), [this] { StopNow(); });
+  try {
+    AddTimer(kFreshConnectionGrace, Duration::zero(), [this] { TellStop(/*also_fresh=*/true); });
+    if (server_.options.stop_timeout.count() > 0) {
+      AddTimer(server_.options.stop_timeout, Duration::zero(), [this] { StopNow(); });
+    }
+  } catch (const std::bad_alloc&) {
+    // A stop that nothing bounds is worse than one that is not graceful.
+    StopNow();
   }
 }
 
+// By slot, because what a session does may add or release connections.
 void Worker::TellStop(bool also_fresh) {
-  // Collected first: what a session does may add or release connections.
-  std::vector<SlotRef> open;
-  slab_.ForEach([&](Connection& connection) {
-    if (connection.state_ == Connection::State::kOpen && !connection.stop_told_) {
-      open.push_back({connection.slot_, connection.generation_});
-    } else if (connection.state_ == Connection::State::kConnecting) {
-      open.push_back({connection.slot_, connection.generation_});
-    }
-  });
-  for (const SlotRef& ref : open) {
-    Connection* connection = slab_.Get(ref.slot, ref.generation);
+  for (uint32_t slot = 0; slot < slab_.slot_count(); ++slot) {
+    Connection* const connection = slab_.At(slot);
     if (connection == nullptr) continue;
     if (connection->state_ == Connection::State::kConnecting) {
       connection->Abort(CloseReason::kServerStopping);
-    } else if (!also_fresh && connection->bytes_received_ == 0 && !connection->outbound_) {
+    } else if (connection->state_ != Connection::State::kOpen || connection->stop_told_) {
+      continue;
+    } else if (!also_fresh && connection->IsFresh() && !connection->outbound_) {
       connection->deferred_stop_ = true;
     } else {
       connection->deferred_stop_ = false;
@@ -85,19 +54,17 @@ void Worker::TellStop(bool also_fresh) {
 
 void Worker::StopNow() {
   Stop();
-  std::vector<SlotRef> all;
-  slab_.ForEach([&](Connection& connection) {
-    all.push_back({connection.slot_, connection.generation_});
-  });
-  for (const SlotRef& ref : all) {
-    if (Connection* connection = slab_.Get(ref.slot, ref.generation)) {
+  for (uint32_t slot = 0; slot < slab_.slot_count(); ++slot) {
+    if (Connection* const connection = slab_.At(slot)) {
       connection->Abort(CloseReason::kServerStopping);
     }
   }
 }
 
 bool Worker::Stopped() const {
-  if (!stopping_ || slab_.used_count() > 0 || closes_in_flight_ > 0) return false;
+  if (!stopping_ || slab_.used_count() > 0 || closes_in_flight_ > 0 || !farewell_->idle()) {
+    return false;
+  }
   for (const auto& listener : listeners_) {
     if (!listener->stopped()) return false;
   }

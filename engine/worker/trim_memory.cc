@@ -15,7 +15,16 @@ constexpr uint32_t kPeakWorthTrimming = 1024;
 // Fallen to this fraction of the peak.
 constexpr uint32_t kFallen = 8;
 
+// The walk that it takes to count what the allocator has handed out is worth it this often.
+constexpr Duration kPublishHeapPeriod = std::chrono::seconds(1);
+
 }  // namespace
+
+void Worker::PublishHeap() {
+  publish_heap_at_ = now_ + kPublishHeapPeriod.count();
+  const struct mallinfo2 info = mallinfo2();
+  counters().heap_bytes.Set(info.uordblks + info.hblkhd);
+}
 
 void Worker::TrimMemoryAfterAFall() {
   const uint32_t count = slab_.used_count();

@@ -8,6 +8,9 @@
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
+#include "engine/listener/door.h"
+#include "engine/listener/farewell.h"
+#include "engine/worker/connection_report.h"
 #include "engine/worker/posted.h"
 #include "engine/worker/worker.h"
 
@@ -18,9 +21,6 @@ namespace {
 
 // Completions copied out of the ring at a time.
 constexpr size_t kReapMax = 128;
-// A turn that handled at least this many completions was busy: wait for a batch next time. Below
-// it, latency is what matters and one completion wakes the loop.
-constexpr uint32_t kBusyCompletions = 8;
 // The most completions to wait for, and for how long at most (kernel 6.12+; see bench/README.md).
 constexpr uint32_t kBatchMax = 32;
 constexpr uint32_t kBatchMicroseconds = 30;
@@ -29,7 +29,8 @@ constexpr uint32_t kBatchMicroseconds = 30;
 
 Ring::Wait Worker::NextWait() {
   Ring::Wait wait;
-  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty()) {
+  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty() ||
+      close_list_incomplete_ || report_ != nullptr || gate_.closed()) {
     wait.completions_min = 0;
     return wait;
   }
@@ -42,9 +43,13 @@ Ring::Wait Worker::NextWait() {
 }
 
 bool Worker::Turn() {
+  pulse_.turn_began_at.store(0, std::memory_order_relaxed);
   ring_->SubmitAndWait(NextWait());
-  connect_addresses_.clear();
+  // The kernel copies an address when it takes the SQE.
+  if (!connect_addresses_.empty() && ring_->AllSubmitted()) connect_addresses_.clear();
   now_ = ring_->Now();
+  timings_.OnTurnBegan();
+  pulse_.turn_began_at.store(now_, std::memory_order_relaxed);
   counters().loop_turns.Add();
 
   std::array<Completion, kReapMax> completions;
@@ -55,23 +60,32 @@ bool Worker::Turn() {
     if (count < completions.size()) break;
   }
   completions_last_turn_ = handled;
+  FollowGate(/*idle=*/handled == 0);
 
   if (timers_.NextDeadline() <= now_) counters().timers_fired.Add(timers_.Run(now_));
+  timings_.Interrupt();
   RearmStarved();
   OfferRemainders();
   FlushScheduled();
+  EnforceMemoryLimits();
   ReleaseClosed();
+  if (report_ != nullptr) ContinueReport();
   PublishFigures();
+  timings_.OnTurnEnded();
   return !Stopped();
 }
 
 void Worker::Dispatch(const Completion& completion) {
+  if (completion.user_data.operation() != kOperationReceive) timings_.Interrupt();
   switch (static_cast<Operation>(completion.user_data.operation())) {
     case kOperationAccept:
       listeners_[completion.user_data.slot()]->OnAccept(completion);
       break;
     case kOperationAcceptCancel:
       listeners_[completion.user_data.slot()]->OnCancelDone();
+      break;
+    case kOperationDiscard:
+      farewell_->OnDiscard(completion.user_data.slot(), completion.result);
       break;
     case kOperationClose:
       CHECK(completion.result != -EBADF);
@@ -142,6 +156,8 @@ void Worker::OfferRemainders() {
     Connection* connection = slab_.Get(ref.slot, ref.generation);
     if (connection == nullptr) continue;
     connection->offer_scheduled_ = false;
+    if (over_memory_limit()) [[unlikely]]
+      HoldBack(*connection);
     if (connection->remainder_ != nullptr && connection->receiving()) connection->OfferRemainder();
     if (connection->input_ended_) connection->DeliverInputEnd();
   }
@@ -160,7 +176,7 @@ void Worker::FlushScheduled() {
 }
 
 void Worker::ReleaseClosed() {
-  if (close_list_.empty()) {
+  if (close_list_.empty() && !close_list_incomplete_) {
     retired_.clear();
     return;
   }
@@ -176,6 +192,7 @@ void Worker::ReleaseClosed() {
     }
     scratch_list_.clear();
   }
+  if (close_list_incomplete_) ReleaseUnlisted();
   retired_.clear();
   connections_peak_ = std::max(connections_peak_, before);
   TrimMemoryAfterAFall();
@@ -183,10 +200,12 @@ void Worker::ReleaseClosed() {
 
 void Worker::Release(Connection& connection) {
   DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
+  if (connection.doomed_) doomed_bytes_ -= connection.HeldBytes();
   connection.ReleaseQueue();
-  ++closes_in_flight_;
-  ring_->SubmitClose(connection.fd_,
-                     UserData(kOperationClose, 0, static_cast<uint32_t>(connection.fd_)));
+  connection.FreeRemainder();
+  connection.CancelOwnTimer();
+  if (!connection.outbound_) door_->Leave(connection.listener_index_, connection.address_handle_);
+  CloseDescriptor(connection.fd_);
   table_.Erase(connection.id_);
   slab_.Free(connection.slot_);
   counters().connections_open.Subtract();
@@ -195,11 +214,24 @@ void Worker::Release(Connection& connection) {
 }
 
 void Worker::PublishFigures() {
+  // Differences: the counters live longer than this ring (SharedSlot).
   const Ring::Figures figures = ring_->figures();
-  counters().ring_enters.Set(figures.enter_count);
-  counters().ring_submissions.Set(figures.sqe_count);
-  counters().ring_overflows.Set(figures.cq_overflow_count);
+  counters().ring_enters.Add(figures.enter_count - published_.enter_count);
+  counters().ring_submissions.Add(figures.sqe_count - published_.sqe_count);
+  counters().ring_overflows.Add(figures.cq_overflow_count - published_.cq_overflow_count);
+  counters().ring_submissions_full.Add(figures.sq_full_count - published_.sq_full_count);
+  published_ = figures;
   counters().ring_completions.Add(completions_last_turn_);
+  counters().receive_buffers_in_use.Set(ring_->BufferCount() - ring_->BuffersAtHome());
+  counters().slab_bytes.Set(slab_.mapped_bytes());
+  counters().buffered_input_bytes.Set(held_input_bytes_);
+  counters().buffered_output_bytes.Set(held_output_bytes_ + send_queues_.held_bytes());
+  if (now_ >= publish_heap_at_) PublishHeap();
+  const uint64_t lost = log::LinesLost();
+  if (lost != log_lines_lost_) {
+    counters().log_lines_lost.Add(lost - log_lines_lost_);
+    log_lines_lost_ = lost;
+  }
 }
 
 void Worker::ArmWake() {

@@ -1,24 +1,36 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "engine/connection/connection.h"
 #include "engine/connection/connection_table.h"
 #include "engine/connection/send_queue.h"
+#include "engine/listener/arrival.h"
 #include "engine/listener/listener.h"
 #include "engine/memory/slab.h"
+#include "engine/process/control_message.h"
 #include "engine/ring/ring.h"
 #include "engine/stats/counters.h"
+#include "engine/stats/loop_pulse.h"
+#include "engine/worker/queue_time_gate.h"
 #include "engine/worker/timer_queue.h"
+#include "engine/worker/turn_timings.h"
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
+
+class AddressTable;
+class Door;
+class Farewell;
+class SharedLimits;
 
 // The provided buffer whose bytes are being delivered to a session.
 struct ReceivedBuffer {
@@ -63,6 +75,15 @@ class Worker {
   TimerId AddTimer(Duration delay, Duration period, absl::AnyInvocable<void()> callback);
   bool CancelTimer(TimerId id);
 
+  // Requests and messages by address (address_table.h); nullptr when no limit of addresses is set.
+  AddressTable* addresses() { return addresses_; }
+  const AddressLimits& address_limits() const { return server_.options.address; }
+  // The connection came in through a listener and turns out to come from `client` (a proxy said
+  // so): it is counted for that address from now on, and peer() says it. Anything but kNone: a
+  // limit or a list of that address refuses it; it was counted and logged, nothing has changed, and
+  // the caller closes with CloseReason::kRefused.
+  Refusal ReaddressConnection(Connection& connection, const PeerAddress& client);
+
   // Runs `task` on the worker's thread in its next turn. Any thread; wakes the loop.
   void Post(absl::AnyInvocable<void()> task);
 
@@ -78,48 +99,111 @@ class Worker {
   void Stop();
   // Aborts every connection.
   void StopNow();
+  // Closes one by the operator's word; false when there is none of that id.
+  bool Kill(uint64_t connection_id);
   Ring& ring() { return *ring_; }
+  size_t timer_count() const { return timers_.size(); }
+  // The connection whose session's call is on the stack, or nullptr. Async-signal-safe on the
+  // worker's thread.
+  const Connection* delivering() const { return delivering_.load(std::memory_order_relaxed); }
 
   // -- For Connection and Listener only
   // --------------------------------------------------------------
-  void AddAccepted(Listener& listener, int fd);
+  // The door has let it in: its place is taken, its address counted.
+  void AddAccepted(Listener& listener, const Arrival& arrival);
+  Door& door() { return *door_; }
+  Farewell& farewell() { return *farewell_; }
+  void CloseDescriptor(int fd);
   bool AtConnectionLimit() const { return slab_.used_count() >= connections_max_; }
+  // These never throw: a connection for which there is no memory is aborted (no_memory.cc).
   void ScheduleFlush(Connection& connection);
   void ScheduleOffer(Connection& connection);
   void AddStarved(Connection& connection);
   void ListForClose(Connection& connection);
+  // Closes an accepted descriptor for which nothing else can be done, and counts it.
+  void RefuseForMemory(int fd);
+  // overload.cc
+  bool AdmitFirstBytes(Connection& connection);
+  const QueueTimeGate& gate() const { return gate_; }
   // A session that was replaced or closed, perhaps while one of its calls is on the stack.
-  void Retire(std::unique_ptr<Session> session) { retired_.push_back(std::move(session)); }
+  // When there is no memory to remember it, the caller keeps it.
+  void Retire(std::unique_ptr<Session>&& session) { retired_.push_back(std::move(session)); }
+  // Memory: see memory_limits.cc.
+  void ChangeHeldInput(size_t before, size_t after) { held_input_bytes_ += after - before; }
+  void ChangeHeldOutput(size_t before, size_t after) { held_output_bytes_ += after - before; }
+  // Of a connection that was closed for it, and comes back with its last completion.
+  void Doom(size_t bytes) { doomed_bytes_ += bytes; }
+  size_t buffered_bytes() const {
+    return held_input_bytes_ + held_output_bytes_ + send_queues_.held_bytes() - doomed_bytes_;
+  }
+  bool over_memory_limit() const { return buffered_bytes() > memory_hard_; }
+  void HoldBack(Connection& connection);
   SendQueuePool& send_queues() { return send_queues_; }
   ReceivedBuffer& received() { return received_; }
+  TurnTimings& timings() { return timings_; }
+  // While one of them is called, the connection whose session it is. Nothing nests but a session's
+  // own calls into its connection.
+  class Delivering {
+   public:
+    Delivering(Worker& worker, const Connection& connection)
+        : worker_(worker), before_(worker.delivering()) {
+      worker_.delivering_.store(&connection, std::memory_order_relaxed);
+    }
+    ~Delivering() { worker_.delivering_.store(before_, std::memory_order_relaxed); }
+    Delivering(const Delivering&) = delete;
+    Delivering& operator=(const Delivering&) = delete;
+
+   private:
+    Worker& worker_;
+    const Connection* const before_;
+  };
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
 
  private:
   struct Posted;  // what other threads queue
+  struct Report;  // connection_report.h
+
+  // A turn that handled at least this many completions was busy: wait for a batch next time. Below
+  // it, latency is what matters and one completion wakes the loop.
+  static constexpr uint32_t kBusyCompletions = 8;
 
   void Dispatch(const Completion& completion);
   void DispatchToConnection(const Completion& completion);
   void OnControl(int32_t result);
   void OnWake();
   void ArmControl();
+  void Answer(ControlMessage message, uint64_t argument);
+  void BeginReport(uint64_t request);
+  void ContinueReport();
   void ArmWake();
   void RunPosted();
   void OfferRemainders();
   void FlushScheduled();
   void RearmStarved();
   void ReleaseClosed();
+  void ReleaseUnlisted();
   void Release(Connection& connection);
   void TellStop(bool also_fresh);
   bool Stopped() const;
   void PublishFigures();
+  void PublishHeap();
+  void FollowGate(bool idle);
   void TrimMemoryAfterAFall();
+  void EnforceMemoryLimits();
   Ring::Wait NextWait();
-  Connection& NewConnection(int fd, Protocol& protocol, const StreamOptions& options);
+  bool AllocatePlace(Slab<Connection>::Allocation& place);
+  void BoundLifetime(Connection& connection);
+  // nullptr: there is no memory for it; the descriptor is still the caller's.
+  Connection* NewConnection(const Arrival& arrival, Protocol& protocol,
+                            const StreamOptions& options);
   friend class Connection;
 
   ServerDefinition& server_;
   WorkerEnvironment environment_;
   std::unique_ptr<Ring> ring_;
+  LoopPulse own_pulse_;  // when nobody gave one
+  LoopPulse& pulse_;
+  std::atomic<const Connection*> delivering_{nullptr};
   TimePoint now_ = 0;
   uint32_t connections_max_ = 0;
   uint64_t next_connection_sequence_ = 1;
@@ -128,8 +212,16 @@ class Worker {
   ReceivedBuffer received_;
   Slab<Connection> slab_;
   ConnectionTable table_;
+  // Where the environment brings none: the limits of one worker alone.
+  std::unique_ptr<SharedLimits> own_limits_;
+  std::unique_ptr<Door> door_;
+  std::unique_ptr<Farewell> farewell_;
+  AddressTable* addresses_ = nullptr;  // the door's
   std::vector<std::unique_ptr<Listener>> listeners_;
   TimerQueue timers_;
+  QueueTimeGate gate_;
+  TurnTimings timings_;
+  Ring::Figures published_;  // what the ring had counted when its figures were published last
 
   // Work of this turn, by slot and generation: a connection may be released before its entry is
   // reached.
@@ -142,19 +234,50 @@ class Worker {
   std::vector<SlotRef> starved_list_;
   std::vector<SlotRef> close_list_;
   std::vector<SlotRef> scratch_list_;
+  // A closing connection is missing in close_list_: there was no memory for its entry.
+  bool close_list_incomplete_ = false;
   std::vector<std::unique_ptr<Session>> retired_;
   // Addresses that SQEs of this turn point at.
   std::vector<std::unique_ptr<Address>> connect_addresses_;
 
+  // memory_limits.cc. A limit that is off is SIZE_MAX.
+  struct Fat {
+    size_t bytes;
+    SlotRef ref;
+    static bool Less(const Fat& left, const Fat& right) { return left.bytes < right.bytes; }
+  };
+  template <typename Wanted>
+  void CollectFattest(size_t share, Wanted&& wanted);
+  Fat TakeFattest();
+  size_t ShareOf(size_t limit) const;
+  void PauseFattest(size_t excess);
+  void ResumePaused();
+  void AbortFattest(size_t excess);
+  void ReleaseHeldBack();
+  void WatchPaused();
+  size_t memory_soft_;
+  size_t memory_hard_;
+  size_t held_input_bytes_ = 0;   // remainders, and what sessions said
+  size_t held_output_bytes_ = 0;  // what sessions said; the rest is in send_queues_
+  size_t doomed_bytes_ = 0;
+  size_t next_walk_at_ = 0;
+  TimerId watch_timer_ = 0;
+  std::vector<SlotRef> held_back_list_;  // until there is room again, or the turn ends
+  std::vector<SlotRef> paused_list_;     // until below soft
+  std::vector<Fat> fattest_;             // scratch
+
+  TimePoint publish_heap_at_ = 0;
   std::unique_ptr<Posted> posted_;
+  std::unique_ptr<Report> report_;  // while one is being written
   int wake_fd_ = -1;
   uint64_t wake_value_ = 0;
-  char control_byte_ = 0;
+  char control_bytes_[ControlPacket::kBytesMax] = {};
 
   bool stopping_ = false;
   uint32_t closes_in_flight_ = 0;
   uint32_t completions_last_turn_ = 0;
   uint32_t connections_peak_ = 0;  // since the last trim
+  uint64_t log_lines_lost_ = 0;    // of this process, as published
 };
 
 }  // namespace ringmaster

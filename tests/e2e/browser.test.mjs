@@ -85,7 +85,7 @@ test('the page shows live numbers', { skip }, async () => {
     const response = await page.waitForResponse((answer) => answer.url().endsWith('/status.json'));
     assert.equal(response.status(), 200);
   }
-  await page.waitForFunction(() => /\d/.test(document.body.innerText));
+  await page.waitForFunction(() => /^[1-9]/.test(document.getElementById('accepted').textContent));
   assert.deepEqual(page.problems, []);
   await page.close();
 });

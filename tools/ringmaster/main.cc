@@ -11,6 +11,7 @@
 #include "engine/process/command_line.h"
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/main.h"
+#include "protocols/web/service/admin.h"
 #include "tools/ringmaster/config/server_config_reader.h"
 #include "tools/ringmaster/stock_server.h"
 
@@ -43,6 +44,9 @@ int Run(int argc, char** argv) {
       "RINGMASTER_ALLOWED_ORIGINS in the environment, comma-separated, takes the place of every",
       "allowed_origins in the file.",
   };
+
+  info.help.emplace_back();
+  for (const std::string& line : web::AdminHelp()) info.help.push_back(line);
 
   // Main reports what is wrong with the command line; here only the file's name is wanted of it.
   const absl::StatusOr<CommandLine> line =

@@ -8,6 +8,7 @@
 #include "engine/worker/worker.h"
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/response.h"
+#include "protocols/proxy/service/proxy_protocol.h"
 #include "tools/ringmaster/demo/page.h"
 
 namespace ringmaster {
@@ -31,10 +32,19 @@ http::ServiceOptions ServiceOptionsOf(const config::ListenerConfig& listener) {
   return options;
 }
 
+// The route's bounds where they differ from the listener's: switching costs something per request.
+std::optional<StreamOptions> OwnStream(const config::ListenerConfig& listener,
+                                       const RouteConfig& route) {
+  StreamOptions stream = route.StreamFor(listener);
+  if (stream == listener.definition.stream) return std::nullopt;
+  return stream;
+}
+
 }  // namespace
 
 StockServer::StockServer(config::ServerConfig config) : config_(std::move(config)) {
   definition_.options = config_.server;
+  definition_.admin_protocol = &admin_.protocol();
   if (config_.logging.access_log != LoggingConfig::AccessLog::kOff) {
     access_log_ = std::make_unique<AccessLogFile>(config_.logging.access_log_file,
                                                   config_.server.log_format == "json");
@@ -60,21 +70,24 @@ void StockServer::AddListener(const config::ListenerConfig& listener) {
   }
   ListenerDefinition definition = listener.definition;
   definition.protocol = service.get();
-  definition_.Listen(std::move(definition));
+  proxy::Listen(definition_, std::move(definition));
   services_.push_back(std::move(service));
 }
 
 absl::Status StockServer::AddRoute(http::Service& service, const config::ListenerConfig& listener,
                                    const RouteConfig& route) {
   switch (route.type) {
-    case RouteType::kStatic:
-      return service.Static(route.path, route.directory);
+    case RouteType::kStatic: {
+      http::StaticOptions options;
+      options.stream = OwnStream(listener, route);
+      return service.Static(route.path, route.directory, std::move(options));
+    }
     case RouteType::kWebsocketEcho:
       return AddWebSocketEcho(service, listener, route);
     default: {
       http::RouteOptions options;
       options.body_bytes_max = route.LimitsFor(listener).body_bytes_max;
-      options.stream = route.StreamFor(listener);
+      options.stream = OwnStream(listener, route);
       return AddHandler(service, route, std::move(options));
     }
   }
@@ -126,7 +139,7 @@ absl::Status StockServer::AddWebSocketEcho(http::Service& service,
   const config::RequestLimits limits = route.LimitsFor(listener);
   echo->limits.message_bytes_max = limits.message_bytes_max;
   echo->limits.fragments_max = limits.message_fragments_max;
-  echo->stream = route.StreamFor(listener);
+  echo->stream = OwnStream(listener, route);
   if (route.origin.allowed_origins) echo->allowed_origins = *route.origin.allowed_origins;
   if (route.origin.allow_missing_origin) {
     echo->missing_origin = *route.origin.allow_missing_origin ? websocket::MissingOrigin::kAllow
@@ -134,7 +147,7 @@ absl::Status StockServer::AddWebSocketEcho(http::Service& service,
   }
   echo->on_message = [](auto& peer, const Message& message) {
     // A peer that sends but does not read: its queue is full, and an echo that leaves messages out
-    // would be a lie.
+    // would be a lie, unless the route's policy is to drop some.
     if (peer.Send(message) == SendResult::kFull) peer.Close(1008, "the output queue is full");
   };
   definition_.validators.push_back([route = echo.get()] { return route->Prepare(); });

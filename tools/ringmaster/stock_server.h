@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "engine/server.h"
 #include "protocols/http/service/service.h"
+#include "protocols/web/service/admin.h"
 #include "protocols/websocket/service/websocket.h"
 #include "tools/ringmaster/access_log.h"
 #include "tools/ringmaster/config/server_config.h"
@@ -40,6 +41,7 @@ class StockServer {
 
   const config::ServerConfig config_;
   ServerDefinition definition_;
+  web::AdminService admin_{definition_.options};
   std::vector<std::unique_ptr<http::Service>> services_;
   std::vector<std::unique_ptr<websocket::Route<>>> websocket_routes_;
   std::unique_ptr<AccessLogFile> access_log_;

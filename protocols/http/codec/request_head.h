@@ -34,6 +34,11 @@ class RequestHead {
   uint64_t content_length = 0;  // with kContentLength
   uint32_t head_bytes = 0;      // bytes of the input that the head took, final CRLF included
 
+  bool has_content() const {
+    return body_framing == BodyFraming::kChunked ||
+           (body_framing == BodyFraming::kContentLength && content_length > 0);
+  }
+
   uint32_t field_count = 0;
   Field fields[kFieldsMax];
 

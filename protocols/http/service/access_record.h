@@ -17,6 +17,8 @@ struct AccessRecord {
   uint64_t body_bytes = 0;  // content of the response, without its framing
   Duration duration = Duration::zero();
   const PeerAddress* peer = nullptr;
+  // Whose request it was: the peer, or whom a trusted proxy named (Request::client).
+  const PeerAddress* client = nullptr;
 };
 
 // Called when a response was queued in full. Null: off, and nothing is gathered for it.

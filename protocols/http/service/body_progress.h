@@ -21,6 +21,8 @@ struct BodyProgress {
   BodyStream stream;
   std::string head;  // collected: parsed again when the content is complete
   std::string collected;
+
+  size_t held_bytes() const { return sizeof(*this) + head.capacity() + collected.capacity(); }
 };
 
 }  // namespace ringmaster::http

@@ -9,6 +9,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "engine/base/time.h"
+#include "engine/connection/address.h"
 #include "protocols/http/codec/response_head.h"
 
 namespace ringmaster {
@@ -38,6 +39,8 @@ struct Exchange {
   TimePoint started_at = 0;
   std::string_view method;  // for the access log; both point into the request while it is handled
   std::string_view target;
+  // Whose request it is, when that need not be the connection's peer; as long as the views above.
+  const PeerAddress* client = nullptr;
 };
 
 // A part of a response that waits for its turn: bytes, or bytes owned by somebody, or a file.
@@ -60,11 +63,11 @@ struct OutputPiece {
 struct PendingExchange {
   Exchange exchange;
   std::vector<OutputPiece> pieces;
-  size_t bytes_held = 0;
   // Called when the connection can take more of a streamed response.
   absl::AnyInvocable<void()> on_drained;
   std::string method;  // kept only with an access log
   std::string target;
+  PeerAddress client;
 };
 
 // How a PendingResponse finds its session: both are nullptr once the pipeline is gone, and the
@@ -84,6 +87,7 @@ struct Pipeline {
   Pipeline& operator=(const Pipeline&) = delete;
 
   std::deque<PendingExchange> slots;
+  size_t bytes_held = 0;  // of all slots
   std::shared_ptr<PendingLink> link;
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <string>
+
 namespace ringmaster::http {
 namespace {
 
@@ -10,12 +12,18 @@ HttpCounters Register() {
   slots.requests = CounterNames::Register("http_requests", "HTTP requests given to a route");
   slots.upgrades = CounterNames::Register("http_upgrades", "HTTP connections upgraded");
   for (int i = 2; i < 6; i++) {
-    slots.responses[i] = CounterNames::Register(fmt::format("http_responses_{}xx", i),
-                                                fmt::format("HTTP responses {}00 to {}99", i, i));
+    const std::string status_class = fmt::format("{}xx", i);
+    slots.responses[i] = CounterNames::Register(
+        fmt::format("http_responses_{}", status_class),
+        fmt::format("HTTP responses {}00 to {}99", i, i), FigureKind::kCounter,
+        {"http_responses", "HTTP responses by status class", "class", status_class});
   }
   const auto refused = [](int status) {
-    return CounterNames::Register(fmt::format("http_refused_{}", status),
-                                  fmt::format("HTTP requests answered with {}", status));
+    const std::string code = fmt::to_string(status);
+    return CounterNames::Register(
+        fmt::format("http_refused_{}", code), fmt::format("HTTP requests answered with {}", code),
+        FigureKind::kCounter,
+        {"http_refused", "HTTP requests refused, by status code", "status", code});
   };
   slots.refused_400 = refused(400);
   slots.refused_404 = refused(404);
@@ -25,6 +33,7 @@ HttpCounters Register() {
   slots.refused_413 = refused(413);
   slots.refused_414 = refused(414);
   slots.refused_417 = refused(417);
+  slots.refused_429 = refused(429);
   slots.refused_431 = refused(431);
   slots.refused_501 = refused(501);
   slots.refused_505 = refused(505);
@@ -56,6 +65,8 @@ int HttpCounters::RefusalSlot(int status) const {
       return refused_414;
     case 417:
       return refused_417;
+    case 429:
+      return refused_429;
     case 431:
       return refused_431;
     case 501:

@@ -14,7 +14,7 @@ namespace ringmaster::http {
 static_assert(sizeof(HttpSession) <= 128);
 
 HttpSession::HttpSession(Service& service, Connection& connection)
-    : service_(&service), default_options_(&connection.options()) {}
+    : service_(&service), default_options_(&connection.shared_options()) {}
 
 HttpSession::~HttpSession() = default;
 
@@ -25,9 +25,13 @@ size_t HttpSession::OnInput(Connection& connection, std::span<char> input) {
     const std::string_view rest = bytes.substr(consumed);
     if (body_ != nullptr) {
       consumed += ReadBody(connection, rest);
+      ReportHeld(connection);
       continue;
     }
     if (last_request_) return bytes.size();
+    // Another head begins: until here the bounds of the route that was asked last were in force.
+    if (route_options_ && needed_bytes_ == 0) [[unlikely]]
+      UseListenerOptions(connection);
     const size_t taken = ReadRequest(connection, rest);
     consumed += taken;
     if (taken == 0 || gone_) break;
@@ -51,6 +55,9 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
     Refuse(connection, nullptr, static_cast<int>(result));
     return input.size();
   }
+  if (service_->options().client_address != ClientAddressSource::kPeer) [[unlikely]] {
+    FindClient(connection, head);
+  }
   PathEntry* entry = nullptr;
   std::string_view path;
   if (!FindEntry(head, entry, path)) {
@@ -58,6 +65,10 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
     return input.size();
   }
   http::Route* const route = entry == nullptr ? nullptr : entry->Find(MethodOf(head.method));
+  if (connection.request_rated() || (route != nullptr && route->rated)) [[unlikely]] {
+    const RateVerdict verdict = TakeRequest(connection, route);
+    if (!verdict.allowed()) return RefuseRate(connection, head, verdict, input);
+  }
   // Without a route of its own a path that upgrades answers everything, OPTIONS apart, which asks
   // what it can.
   if (entry != nullptr && entry->upgrade != nullptr &&
@@ -66,8 +77,7 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
   }
   if (route == nullptr) return AnswerUnrouted(connection, head, entry, path, input);
   bytes_behind_ = input.size() > head.head_bytes;
-  if (head.body_framing != BodyFraming::kNone || route->streaming_handler != nullptr ||
-      route->options.body_required) [[unlikely]] {
+  if (head.body_framing != BodyFraming::kNone || !route->plain) [[unlikely]] {
     return ReadContent(connection, head, *route, input);
   }
   Complete(connection);
@@ -102,6 +112,7 @@ Request HttpSession::NewRequest(Connection& connection, const RequestHead& head)
   request.head_ = &head;
   request.parameters_ = &service_->scratch().parameters;
   request.path_ = head.path;
+  request.client_ = service_->scratch().client;
   request.method_ = MethodOf(head.method);
   return request;
 }
@@ -120,6 +131,7 @@ Exchange& HttpSession::NewExchange(Connection& connection, const RequestHead* he
     exchange.http10 = head->version_minor == 0;
     exchange.method = head->method;
     exchange.target = head->target;
+    exchange.client = service_->scratch().client;
   }
   return exchange;
 }
@@ -164,9 +176,7 @@ size_t HttpSession::AnswerUnrouted(Connection& connection, const RequestHead& he
   const size_t behind = input.size() - head.head_bytes;
   // Content that nobody asked for is not read, and the connection is closed: going on when it
   // happens to be here already would let the outcome depend on where the bytes were cut.
-  const bool has_content =
-      head.body_framing == BodyFraming::kChunked ||
-      (head.body_framing == BodyFraming::kContentLength && head.content_length > 0);
+  const bool has_content = head.has_content();
   Complete(connection);
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
@@ -202,7 +212,8 @@ size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, Pat
   Exchange& exchange = NewExchange(connection, &head);
   Service::Scratch& scratch = service_->scratch();
   in_handler_ = true;
-  const std::optional<UpgradeRefusal> refusal = entry.upgrade->Upgrade(connection, head);
+  std::optional<UpgradeRefusal> refusal = ReaddressToClient(connection);
+  if (!refusal) refusal = entry.upgrade->Upgrade(connection, head);
   if (!refusal) {
     gone_ = true;
     connection.worker().counters().protocol[service_->counter_slots().upgrades].Add();
@@ -244,14 +255,22 @@ void HttpSession::Expect(Connection& connection, Wait wait) {
 // The head, or the content, is complete.
 void HttpSession::Complete(Connection& connection) {
   needed_bytes_ = 0;
+  admitted_ = false;
   if (waiting_) {
     waiting_ = false;
     connection.ClearWait();
   }
-  if (route_options_) {
-    route_options_ = false;
-    connection.SetOptions(*default_options_);
-  }
+}
+
+void HttpSession::UseOptions(Connection& connection, const http::Route& route) {
+  if (!route.options.stream) return;
+  route_options_ = true;
+  connection.SetOptions(*route.options.stream);
+}
+
+void HttpSession::UseListenerOptions(Connection& connection) {
+  route_options_ = false;
+  connection.SetOptions(*default_options_);
 }
 
 void HttpSession::OnInputEnd(Connection& connection, size_t) {

@@ -2,14 +2,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "engine/connection/connection.h"
+#include "engine/limits/rate_buckets.h"
 #include "engine/protocol.h"
 #include "protocols/http/codec/request_head_parser.h"
 #include "protocols/http/service/exchange.h"
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/router.h"
+#include "protocols/http/service/upgrade.h"
 
 namespace ringmaster::http {
 
@@ -29,6 +32,7 @@ class HttpSession final : public Session {
   HttpSession(Service& service, Connection& connection);
   ~HttpSession() override;
 
+  std::string_view protocol_name() const override { return "http"; }
   size_t OnInput(Connection& connection, std::span<char> input) override;
   void OnInputEnd(Connection& connection, size_t unconsumed) override;
   void OnTimeout(Connection& connection, CloseReason reason) override;
@@ -70,6 +74,13 @@ class HttpSession final : public Session {
     kHoldBarrier = 4,   // the next request must wait until all before it are answered
   };
 
+  // session_rates.cc
+  void FindClient(Connection& connection, const RequestHead& head);
+  RateVerdict TakeRequest(Connection& connection, const http::Route* route);
+  std::optional<UpgradeRefusal> ReaddressToClient(Connection& connection);
+  size_t RefuseRate(Connection& connection, const RequestHead& head, const RateVerdict& verdict,
+                    std::string_view input);
+
   // Each returns the bytes taken; 0: more is needed, or the request must wait.
   size_t ReadRequest(Connection& connection, std::string_view input);
   size_t ReadContent(Connection& connection, const RequestHead& head, Route& route,
@@ -77,7 +88,9 @@ class HttpSession final : public Session {
   size_t ReadBody(Connection& connection, std::string_view input);
   void TakeContent(std::string_view piece);
   void SendContinue(Connection& connection);
+  // The route's bounds, if it has some, until the next head begins.
   void UseOptions(Connection& connection, const Route& route);
+  void UseListenerOptions(Connection& connection);
 
   bool FindEntry(const RequestHead& head, PathEntry*& entry, std::string_view& path);
   size_t AnswerUnrouted(Connection& connection, const RequestHead& head, PathEntry* entry,
@@ -102,8 +115,11 @@ class HttpSession final : public Session {
   void ReleaseInput(Connection& connection, HoldReason why);
   void Expect(Connection& connection, Wait wait);
   void Complete(Connection& connection);
+  void ReportHeld(Connection& connection);
 
   // session_output.cc
+  bool MayHold(const Connection& connection, size_t bytes) const;
+  void ChangeHeld(Connection& connection, size_t before, size_t after);
   bool IsFirst(const Exchange& exchange) const;
   bool EmitPieces(Connection& connection, PendingExchange& slot);
   void Advance(Connection& connection);
@@ -125,6 +141,7 @@ class HttpSession final : public Session {
   bool gone_ = false;          // closed or upgraded: nothing may be written any more
   bool bytes_behind_ = false;  // input stands behind the request that is being handled
   bool in_handler_ = false;    // the Service's scratch exchange is ours
+  bool admitted_ = false;      // the request whose content is awaited was counted by its rate
 };
 
 }  // namespace ringmaster::http

@@ -50,7 +50,8 @@ void PendingResponse::AnswerIfForgotten() noexcept {
   try {
     With([](Response& response) { response.Abandon(); });
   } catch (...) {
-    // Out of memory for a 500: the connection's timeouts end it.
+    // No memory for a 500 either. While an answer is owed no deadline runs that would end this.
+    if (FindSlot() != nullptr) link_->connection->Abort(CloseReason::kNoMemory);
   }
   link_.reset();
 }

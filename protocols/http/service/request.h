@@ -48,6 +48,9 @@ class Request {
 
   Connection& connection() const { return *connection_; }
   const PeerAddress& peer() const { return connection_->peer(); }
+  // Whose request it is: the peer, unless a trusted proxy made it for somebody else
+  // (ServiceOptions::client_address). The port is 0 where the proxy gave none.
+  const PeerAddress& client() const { return client_ != nullptr ? *client_ : peer(); }
   uint64_t connection_id() const { return connection_->id(); }
 
  private:
@@ -58,6 +61,7 @@ class Request {
   const RequestHead* head_ = nullptr;
   const PathParameters* parameters_ = nullptr;
   const ChunkedDecoder* decoder_ = nullptr;  // of the trailers
+  const PeerAddress* client_ = nullptr;      // unless it is the peer
   std::string_view path_;
   std::string_view body_;
   Method method_ = Method::kOther;

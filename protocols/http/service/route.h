@@ -27,7 +27,10 @@ struct RouteOptions {
   uint64_t body_bytes_max = 1u << 20;
   // 411 for a request without Content-Length and without chunked content.
   bool body_required = false;
-  // Other bounds (a longer body timeout, say) while content of this route is received.
+  // Other bounds than the listener's (a longer body or write timeout, say): from the end of the
+  // request's head until the next one begins. Leave it out where they are the same: ordinary routes
+  // pay nothing. Its request_rate, if it differs from the listener's, takes its place for this
+  // route: the requests of a connection to this route are counted apart.
   std::optional<StreamOptions> stream;
 };
 
@@ -35,6 +38,10 @@ struct Route {
   Handler handler;                     // one of the two
   StreamingHandler streaming_handler;  // ...
   RouteOptions options;
+  // A request without content can go straight to the handler. Kept apart from what it follows from:
+  // every request asks.
+  bool plain = true;
+  bool rated = false;  // options.stream limits the rate of requests, whatever the listener says
 };
 
 }  // namespace ringmaster::http

@@ -20,6 +20,17 @@ std::unique_ptr<Session> Service::NewSession(Connection& connection) {
   return std::make_unique<HttpSession>(*this, connection);
 }
 
+std::string_view Service::RefusalGoodbye() const {
+  // RFC 9110 section 15.6.4; no Date: it may be left out of a 5xx (section 6.6.1).
+  return "HTTP/1.1 503 Service Unavailable\r\n"
+         "Content-Type: text/plain; charset=utf-8\r\n"
+         "Content-Length: 31\r\n"
+         "Retry-After: 1\r\n"
+         "Connection: close\r\n"
+         "\r\n"
+         "Too many connections, go slow.\n";
+}
+
 absl::Status Service::Add(std::string_view method, std::string_view pattern,
                           std::unique_ptr<http::Route> route) {
   const Method id = MethodOf(method);
@@ -31,7 +42,10 @@ absl::Status Service::Add(std::string_view method, std::string_view pattern,
   if (!entry.ok()) return entry.status();
   std::unique_ptr<http::Route>& place =
       method == "*" ? (*entry)->any : (*entry)->by_method[static_cast<int>(id)];
+  route->rated = route->options.stream && route->options.stream->request_rate.limited();
   place = std::move(route);
+  place->plain = place->streaming_handler == nullptr && !place->options.body_required &&
+                 !place->options.stream;
   Router::UpdateAllow(**entry);
   return absl::OkStatus();
 }
@@ -81,14 +95,18 @@ absl::Status Service::Upgrade(std::string_view pattern, UpgradeRoute* route) {
 
 absl::Status Service::Static(std::string_view prefix, const std::string& directory,
                              StaticOptions options) {
+  RouteOptions route_options;
+  route_options.stream = options.stream;
   absl::StatusOr<std::shared_ptr<StaticFiles>> files =
       StaticFiles::Open(directory, std::move(options));
   if (!files.ok()) return files.status();
   while (!prefix.empty() && prefix.back() == '/') prefix.remove_suffix(1);
-  return Get(fmt::format("{}/*path", prefix),
-             [files = *std::move(files)](Request& request, Response& response) {
-               files->Serve(request, request.param("path"), response);
-             });
+  return Get(
+      fmt::format("{}/*path", prefix),
+      [files = *std::move(files)](Request& request, Response& response) {
+        files->Serve(request, request.param("path"), response);
+      },
+      std::move(route_options));
 }
 
 void Service::UpdateDate(TimePoint now) {

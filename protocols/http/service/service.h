@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,14 +35,18 @@ struct ServiceOptions {
   // The connection closes behind this many requests; 0 = never.
   uint32_t requests_per_connection_max = 0;
   uint32_t trailer_bytes_max = 8192;
+  // Whom Request::client, the access log and limits by address mean: the peer, or whom a field
+  // names, in requests of trusted_proxies.
   ClientAddressSource client_address = ClientAddressSource::kPeer;
-  CidrSet trusted_proxies;
+  CidrSet trusted_proxies = {};
 };
 
 struct StaticOptions {
   bool dotfiles = false;  // ".git", ".env" and the like are not found otherwise
   std::string index = "index.html";
   std::string cache_control;  // the field's value; empty: none
+  // See RouteOptions.
+  std::optional<StreamOptions> stream;
 };
 
 // HTTP/1.x on a listener: routes to handlers. Routes are added while the server is defined, before
@@ -87,6 +92,8 @@ class Service final : public Protocol {
 
   std::string_view name() const override { return "http"; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  // A whole 503 with Retry-After.
+  std::string_view RefusalGoodbye() const override;
 
   // -- For sessions
   // ----------------------------------------------------------------------------------
@@ -107,6 +114,9 @@ class Service final : public Protocol {
     RequestHead head;
     PathParameters parameters;
     Exchange exchange;
+    PeerAddress client_address;
+    // Of the head; nullptr: the connection's peer.
+    const PeerAddress* client = nullptr;
     std::string path;    // decoded
     std::string fields;  // of the response
   };

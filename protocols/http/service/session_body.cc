@@ -8,10 +8,10 @@
 #include "protocols/http/service/response.h"
 #include "protocols/http/service/service.h"
 
-// Requests with content. Three ways:
-//   known length, collected: stays in the connection's input until it is whole; nothing is copied
-//   here chunked, collected:      decoded into BodyProgress::collected streaming route: given to
-//   the callbacks as it arrives
+// Requests with content, and routes that are not plain. Three ways:
+//   known length, collected   stays in the connection's input until it is whole; nothing is copied
+//   chunked, collected        decoded into BodyProgress::collected
+//   streaming route           given to the callbacks as it arrives
 
 namespace ringmaster::http {
 
@@ -52,6 +52,7 @@ size_t HttpSession::ReadContent(Connection& connection, const RequestHead& head,
   }
   if (send_continue) SendContinue(connection);
   Complete(connection);
+  if (!route_options_) UseOptions(connection, route);
   bytes_behind_ = behind > length;
   PathEntry* entry = nullptr;
   Request request = NewRequest(connection, head);
@@ -64,12 +65,6 @@ size_t HttpSession::ReadContent(Connection& connection, const RequestHead& head,
 
 void HttpSession::SendContinue(Connection& connection) {
   connection.Send("HTTP/1.1 100 Continue\r\n\r\n");
-}
-
-void HttpSession::UseOptions(Connection& connection, const http::Route& route) {
-  if (!route.options.stream) return;
-  route_options_ = true;
-  connection.SetOptions(*route.options.stream);
 }
 
 void HttpSession::BeginBody(Connection& connection, const RequestHead& head, http::Route& route,
@@ -171,6 +166,9 @@ void HttpSession::DispatchCollected(Connection& connection, BodyProgress& body) 
   RequestHead& head = service_->scratch().head;
   RequestHeadParser parser;
   CHECK(parser.Parse(body.head, service_->options().head, head) == HeadResult::kDone);
+  if (service_->options().client_address != ClientAddressSource::kPeer) {
+    FindClient(connection, head);
+  }
   PathEntry* entry = nullptr;
   Request request = NewRequest(connection, head);
   CHECK(FindEntry(head, entry, request.path_));
@@ -182,6 +180,7 @@ void HttpSession::DispatchCollected(Connection& connection, BodyProgress& body) 
 
 void HttpSession::RefuseBody(Connection& connection, int status, CloseReason reason) {
   const std::unique_ptr<BodyProgress> body = std::move(body_);
+  ReportHeld(connection);
   if (!body->streaming) {
     Refuse(connection, nullptr, status, reason);
     return;

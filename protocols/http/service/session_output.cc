@@ -28,17 +28,26 @@ PendingExchange* HttpSession::FindSlot(uint32_t sequence) {
 PendingExchange& HttpSession::Hold(Connection& connection, Exchange& exchange) {
   if (PendingExchange* slot = FindSlot(exchange.sequence)) return *slot;
   if (pipeline_ == nullptr) {
-    pipeline_ = std::make_unique<Pipeline>(*this, connection);
+    // A pipeline is never empty, also when there is no memory for its first slot.
+    auto pipeline = std::make_unique<Pipeline>(*this, connection);
+    pipeline->slots.emplace_back();
+    pipeline_ = std::move(pipeline);
     connection.SetBusy(true);
+  } else {
+    pipeline_->slots.emplace_back();
   }
-  PendingExchange& slot = pipeline_->slots.emplace_back();
+  PendingExchange& slot = pipeline_->slots.back();
   slot.exchange = exchange;
   if (service_->access_log) {
     slot.method = exchange.method;
     slot.target = exchange.target;
+    if (exchange.client != nullptr) slot.client = *exchange.client;
   }
   slot.exchange.method = slot.method;
   slot.exchange.target = slot.target;
+  if (exchange.client != nullptr) slot.exchange.client = &slot.client;
+  // It is the slot's to answer from now on, and when the slot is gone it has been answered.
+  exchange.phase = Exchange::Phase::kDone;
   return slot;
 }
 
@@ -46,10 +55,25 @@ Exchange& HttpSession::Place(Connection& connection, Exchange& exchange) {
   return IsFirst(exchange) ? exchange : Hold(connection, exchange).exchange;
 }
 
+// What waits in slots counts with what is queued: together they stay below the bound of the queue.
+bool HttpSession::MayHold(const Connection& connection, size_t bytes) const {
+  if (pipeline_ == nullptr) return true;
+  return connection.output_bytes() + pipeline_->bytes_held + bytes <=
+         connection.options().send_queue_bytes_max;
+}
+
+void HttpSession::ChangeHeld(Connection& connection, size_t before, size_t after) {
+  pipeline_->bytes_held += after - before;
+  ReportHeld(connection);
+}
+
 char* HttpSession::Reserve(Connection& connection, Exchange& exchange, size_t bytes) {
+  if (!MayHold(connection, bytes)) [[unlikely]] {
+    connection.worker().counters().send_refused.Add();
+    return nullptr;
+  }
   if (IsFirst(exchange)) return connection.ReserveOutput(bytes);
   PendingExchange& slot = *FindSlot(exchange.sequence);
-  if (slot.bytes_held + bytes > connection.options().send_queue_bytes_max) return nullptr;
   if (slot.pieces.empty() || slot.pieces.back().owner != nullptr || slot.pieces.back().fd >= 0) {
     slot.pieces.emplace_back();
   }
@@ -67,19 +91,25 @@ void HttpSession::Commit(Connection& connection, Exchange& exchange, size_t rese
   PendingExchange& slot = *FindSlot(exchange.sequence);
   std::string& out = slot.pieces.back().bytes;
   out.resize(out.size() - (reserved - bytes));
-  slot.bytes_held += bytes;
+  ChangeHeld(connection, 0, bytes);
 }
 
 bool HttpSession::SendShared(Connection& connection, Exchange& exchange, std::string_view bytes,
                              std::shared_ptr<const void> owner) {
+  if (!MayHold(connection, bytes.size())) {
+    connection.worker().counters().send_refused.Add();
+    BreakOff(connection);
+    return false;
+  }
   if (!IsFirst(exchange)) {
     OutputPiece& piece = FindSlot(exchange.sequence)->pieces.emplace_back();
     piece.shared = bytes;
     piece.owner = std::move(owner);
+    ChangeHeld(connection, 0, bytes.size());
     return true;
   }
   const SendResult result = connection.SendShared(bytes, std::move(owner));
-  if (result == SendResult::kQueued || result == SendResult::kAboveHigh) return true;
+  if (Queued(result)) return true;
   BreakOff(connection);
   return false;
 }
@@ -91,7 +121,7 @@ bool HttpSession::SendFile(Connection& connection, Exchange& exchange, OutputPie
   }
   const SendResult result =
       connection.SendFile(std::exchange(file.fd, -1), file.offset, file.count);
-  if (result == SendResult::kQueued || result == SendResult::kAboveHigh) return true;
+  if (Queued(result)) return true;
   BreakOff(connection);
   return false;
 }
@@ -116,6 +146,7 @@ void HttpSession::OnAnswered(Connection& connection, Exchange& exchange) {
     record.body_bytes = exchange.body_bytes;
     record.duration = Duration(connection.worker().now() - exchange.started_at);
     record.peer = &connection.peer();
+    record.client = exchange.client != nullptr ? exchange.client : record.peer;
     service_->access_log(record);
   }
   // An exchange without a slot is finished by AfterHandler, which knows what stands behind it.
@@ -126,6 +157,8 @@ void HttpSession::OnAnswered(Connection& connection, Exchange& exchange) {
 bool HttpSession::EmitPieces(Connection& connection, PendingExchange& slot) {
   for (OutputPiece& piece : slot.pieces) {
     SendResult result;
+    // From the slot to the queue: it counts once.
+    ChangeHeld(connection, piece.bytes.size() + piece.shared.size(), 0);
     if (piece.fd >= 0) {
       result = connection.SendFile(std::exchange(piece.fd, -1), piece.offset, piece.count);
     } else if (piece.owner != nullptr) {
@@ -133,13 +166,12 @@ bool HttpSession::EmitPieces(Connection& connection, PendingExchange& slot) {
     } else {
       result = connection.Send(piece.bytes);
     }
-    if (result == SendResult::kFull || result == SendResult::kClosed) {
+    if (!Queued(result)) {
       BreakOff(connection);
       return false;
     }
   }
   slot.pieces.clear();
-  slot.bytes_held = 0;
   return true;
 }
 
@@ -161,6 +193,7 @@ void HttpSession::Advance(Connection& connection) {
   }
   if (pipeline_->slots.empty()) {
     pipeline_.reset();
+    ReportHeld(connection);
     connection.SetBusy(false);
     ReleaseInput(connection, kHoldBarrier);
     ReleaseInput(connection, kHoldPipeline);
@@ -170,6 +203,12 @@ void HttpSession::Advance(Connection& connection) {
   } else if (pipeline_->slots.size() < service_->options().pipelined_requests_max) {
     ReleaseInput(connection, kHoldPipeline);
   }
+}
+
+// Content that is collected, answers that wait for their turn.
+void HttpSession::ReportHeld(Connection& connection) {
+  connection.SetHeldBytes(body_ == nullptr ? 0 : body_->held_bytes(),
+                          pipeline_ == nullptr ? 0 : pipeline_->bytes_held);
 }
 
 void HttpSession::CloseIfIdle(Connection& connection) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "protocols/proxy/service/proxy_protocol.h"
+
 namespace ringmaster {
 
 void Server::AddWebSocket(std::string_view path, std::unique_ptr<websocket::RouteBase> route) {
@@ -49,8 +51,19 @@ void Server::Listen(std::string_view address, const StreamOptions& stream) {
   RecordError(ServerDefinition::Listen(address, http_, stream));
 }
 
+void Server::Listen(ListenerDefinition listener) {
+  if (listener.protocol == nullptr) listener.protocol = &http_;
+  proxy::Listen(*this, std::move(listener));
+}
+
 void Server::Listen(std::string_view address, Protocol& protocol, const StreamOptions& stream) {
   RecordError(ServerDefinition::Listen(address, protocol, stream));
+}
+
+int Main(Server& server, int argc, char** argv, ProgramInfo info) {
+  if (!info.help.empty()) info.help.emplace_back();
+  for (const std::string& line : web::AdminHelp()) info.help.push_back(line);
+  return Main(static_cast<ServerDefinition&>(server), argc, argv, info);
 }
 
 }  // namespace ringmaster

@@ -10,6 +10,7 @@
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/response.h"
 #include "protocols/http/service/service.h"
+#include "protocols/web/service/admin.h"
 #include "protocols/websocket/service/websocket.h"
 
 namespace ringmaster {
@@ -35,7 +36,9 @@ namespace ringmaster {
 // nothing. Routes are added before Main; handlers run in the workers, each in its own process.
 class Server : public ServerDefinition {
  public:
-  explicit Server(http::ServiceOptions http_options = {}) : http_(http_options) {}
+  explicit Server(http::ServiceOptions http_options = {}) : http_(http_options), admin_(options) {
+    admin_protocol = &admin_.protocol();
+  }
 
   // Every request for `path` that asks for WebSocket. The route is set up through the reference,
   // before Main, and lives as long as the server.
@@ -60,6 +63,9 @@ class Server : public ServerDefinition {
 
   // All routes on `address` ("0.0.0.0:8080", "[::1]:8080", "unix:/run/app.sock").
   void Listen(std::string_view address, const StreamOptions& stream = {});
+  // With bounds of its own: limits, allow and deny lists, proxies. Without a protocol in it: all
+  // routes.
+  void Listen(ListenerDefinition listener);
   // Another protocol on a port of its own.
   void Listen(std::string_view address, Protocol& protocol, const StreamOptions& stream = {});
 
@@ -70,7 +76,11 @@ class Server : public ServerDefinition {
   void AddWebSocket(std::string_view path, std::unique_ptr<websocket::RouteBase> route);
 
   http::Service http_;
+  web::AdminService admin_;
   std::vector<std::unique_ptr<websocket::RouteBase>> websocket_routes_;
 };
+
+// Main (engine/process/main.h) for a Server: --help tells of the admin listener too.
+int Main(Server& server, int argc, char** argv, ProgramInfo info = {});
 
 }  // namespace ringmaster

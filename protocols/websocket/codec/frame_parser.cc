@@ -20,6 +20,10 @@ size_t FrameParser::collected_bytes() const {
   return pieces_ == nullptr ? 0 : pieces_->message.size();
 }
 
+size_t FrameParser::pieces_held_bytes() const {
+  return sizeof(Pieces) + pieces_->message.capacity();
+}
+
 FrameParser::Pieces& FrameParser::pieces() {
   if (pieces_ == nullptr) pieces_.reset(new Pieces);
   return *pieces_;

@@ -68,6 +68,8 @@ class FrameParser {
   bool incomplete() const {
     return !finished() && (stage_ != Stage::kFirstByte || message_opcode_ != 0);
   }
+  // Memory of what was cut.
+  size_t held_bytes() const { return pieces_ == nullptr ? 0 : pieces_held_bytes(); }
   // After kClose or kError: whatever comes is consumed and ignored.
   bool finished() const { return stage_ == Stage::kFinished; }
 
@@ -103,6 +105,7 @@ class FrameParser {
 
   bool is_control() const { return (first_byte_ & kControlBit) != 0; }
   size_t collected_bytes() const;
+  size_t pieces_held_bytes() const;
   Pieces& pieces();
 
   std::unique_ptr<Pieces, DeletePieces> pieces_;

@@ -1,6 +1,8 @@
 #include "protocols/websocket/service/close_handshake.h"
 
+#include "engine/worker/worker.h"
 #include "protocols/websocket/codec/frame_writer.h"
+#include "protocols/websocket/service/websocket_counters.h"
 
 namespace ringmaster::websocket {
 namespace {
@@ -32,16 +34,17 @@ void CloseHandshake::SendCloseFrame(Connection& connection, uint16_t code,
   reason = CutReason(reason);
   const size_t payload_bytes = empty ? 0 : 2 + reason.size();
   const size_t frame_bytes = FrameHeaderBytes(payload_bytes) + payload_bytes;
-  // Refused only by a full queue or a dead connection; the connection then closes without a frame.
-  char* out = connection.ReserveOutput(frame_bytes);
-  if (out == nullptr) return;
-  out += WriteFrameHeader(out, Opcode::kClose, payload_bytes);
+  char frame[kFrameHeaderBytesMax + kControlPayloadBytesMax];
+  char* out = frame + WriteFrameHeader(frame, Opcode::kClose, payload_bytes);
   if (!empty) {
     out[0] = static_cast<char>(code >> 8);
     out[1] = static_cast<char>(code);
     reason.copy(out + 2, reason.size());
   }
-  connection.CommitOutput(frame_bytes);
+  static_assert(kControlPayloadBytesMax + 2 <= Connection::kGoodbyeBytesMax);
+  // Room is kept for it; a dead connection refuses it and closes without.
+  connection.SendControl({frame, frame_bytes}, /*last=*/true);
+  CountSent(connection.worker().counters(), Opcode::kClose, payload_bytes);
 }
 
 void CloseHandshake::Begin(Connection& connection, uint16_t code, std::string_view reason,
@@ -69,14 +72,19 @@ void CloseHandshake::Fail(Connection& connection, CloseCode code) {
   connection.CloseAfterFlush(CauseOf(code), Linger::kYes);
 }
 
+void CloseHandshake::Refuse(Connection& connection, std::string_view reason, CloseReason cause) {
+  SendGoodbye(connection, CloseCode::kPolicyViolation, reason);
+  connection.CloseAfterFlush(cause, Linger::kYes);
+}
+
 void CloseHandshake::OnInputEnd(Connection& connection) {
   const bool awaiting = state_ == State::kAwaitingPeer;
   state_ = State::kDone;
   connection.CloseAfterFlush(awaiting ? cause_ : CloseReason::kPeerClosed);
 }
 
-void CloseHandshake::SendGoodbye(Connection& connection, CloseCode code) {
-  if (state_ == State::kOpen) SendCloseFrame(connection, static_cast<uint16_t>(code), {});
+void CloseHandshake::SendGoodbye(Connection& connection, CloseCode code, std::string_view reason) {
+  if (state_ == State::kOpen) SendCloseFrame(connection, static_cast<uint16_t>(code), reason);
   state_ = State::kDone;
 }
 

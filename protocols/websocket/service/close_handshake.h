@@ -43,10 +43,12 @@ class CloseHandshake {
   void OnPeerClose(Connection& connection, std::string_view payload);
   // The peer broke the protocol (section 7.1.7): tells it why, waits for no answer and closes.
   void Fail(Connection& connection, CloseCode code);
+  // The peer does what it may not (1008), though no frame of it was wrong: as Fail, for `cause`.
+  void Refuse(Connection& connection, std::string_view reason, CloseReason cause);
   // The peer's FIN: with or without a closing handshake, it is over.
   void OnInputEnd(Connection& connection);
   // A last frame before the engine closes; it waits for no answer.
-  void SendGoodbye(Connection& connection, CloseCode code);
+  void SendGoodbye(Connection& connection, CloseCode code, std::string_view reason = {});
 
   CloseInfo Info(CloseReason cause) const;
 

@@ -39,6 +39,7 @@ class Peer final : public SocketSession, public ContextHolder<Context> {
   void InvokeMessage(const Message& message) override { Call(typed_route().on_message, message); }
   void InvokePing(std::string_view payload) override { Call(typed_route().on_ping, payload); }
   void InvokePong(std::string_view payload) override { Call(typed_route().on_pong, payload); }
+  void InvokeBackpressure() override { Call(typed_route().on_backpressure); }
   void InvokeDrained() override { Call(typed_route().on_drained); }
   void InvokeClose(const CloseInfo& info) override { Call(typed_route().on_close, info); }
 };

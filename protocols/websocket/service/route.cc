@@ -87,7 +87,7 @@ void RouteBase::Open(Connection& connection, const http::RequestHead& head,
   connection.EnableIdleProbe();
   connection.ClearWait();
   // Also without options of our own: it moves the armed deadline to the first probe.
-  connection.SetOptions(stream ? *stream : connection.options());
+  connection.SetOptions(stream ? *stream : connection.shared_options());
   opening_ = &head;
   const absl::Cleanup closed = [this] { opening_ = nullptr; };
   opened.InvokeOpen();

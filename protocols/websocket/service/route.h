@@ -83,6 +83,9 @@ class Route final : public RouteBase {
   // A ping has been answered already.
   absl::AnyInvocable<void(Peer<Context>&, std::string_view)> on_ping;
   absl::AnyInvocable<void(Peer<Context>&, std::string_view)> on_pong;
+  // The output queue went above its high watermark; called once, at the end of the turn. Nothing is
+  // received until on_drained; what is sent for other reasons should be held back.
+  absl::AnyInvocable<void(Peer<Context>&)> on_backpressure;
   // The output queue has drained after a Send returned kAboveHigh.
   absl::AnyInvocable<void(Peer<Context>&)> on_drained;
 

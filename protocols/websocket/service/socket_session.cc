@@ -11,10 +11,30 @@
 #include "protocols/websocket/service/websocket_counters.h"
 
 namespace ringmaster::websocket {
+namespace {
+
+// What counts against the rate of messages: control frames make work too, and a flood of pings is
+// answered with as many pongs.
+bool IsMessage(FrameEvent::Kind kind) {
+  return kind == FrameEvent::Kind::kMessage || kind == FrameEvent::Kind::kPing ||
+         kind == FrameEvent::Kind::kPong;
+}
+
+}  // namespace
 
 const http::RequestHead& SocketSession::request() const {
   CHECK(route_.opening_ != nullptr);
   return *route_.opening_;
+}
+
+SendResult SocketSession::SendControlFrame(Opcode opcode, std::string_view payload) {
+  if (!close_.open()) return SendResult::kClosed;
+  char frame[kFrameHeaderBytesMax + kControlPayloadBytesMax];
+  const size_t header_bytes = WriteFrameHeader(frame, opcode, payload.size());
+  payload.copy(frame + header_bytes, payload.size());
+  const SendResult result = connection_.SendControl({frame, header_bytes + payload.size()});
+  if (Queued(result)) CountSent(connection_.worker().counters(), opcode, payload.size());
+  return result;
 }
 
 SendResult SocketSession::SendFrame(Opcode opcode, std::string_view payload) {
@@ -22,15 +42,17 @@ SendResult SocketSession::SendFrame(Opcode opcode, std::string_view payload) {
   char header[kFrameHeaderBytesMax];
   const size_t header_bytes = WriteFrameHeader(header, opcode, payload.size());
   // A message that is echoed has its own header in front, masking key included: longer than ours.
-  return connection_.SendMessage({header, header_bytes}, payload,
-                                 payload.data() == route_.delivering_);
+  const SendResult result = connection_.SendMessage({header, header_bytes}, payload,
+                                                    payload.data() == route_.delivering_);
+  if (Queued(result)) CountSent(connection_.worker().counters(), opcode, payload.size());
+  return result;
 }
 
 SendResult SocketSession::Ping(std::string_view payload) {
   if (payload.size() > kControlPayloadBytesMax) {
     throw std::invalid_argument("a ping carries at most 125 bytes");
   }
-  return SendFrame(Opcode::kPing, payload);
+  return SendControlFrame(Opcode::kPing, payload);
 }
 
 void SocketSession::Close(uint16_t code, std::string_view reason) {
@@ -46,18 +68,25 @@ size_t SocketSession::OnInput(Connection& connection, std::span<char> input) {
   while (true) {
     const FrameEvent event = parser_.Next(input, limits);
     if (event.kind == FrameEvent::Kind::kNeedMore) break;
+    if (IsMessage(event.kind) && close_.open() && !connection.TakeMessage()) [[unlikely]] {
+      close_.Refuse(connection, "message rate", CloseReason::kMessageRate);
+      break;
+    }
     OnEvent(event);
     between_messages |= !parser_.incomplete();
     // A handler may have closed, paused, or filled the output queue: the rest stays for later.
     if (!connection.receiving()) break;
   }
   BoundIncompleteMessage(between_messages);
+  connection.SetHeldBytes(parser_.held_bytes(), 0);
   return given - input.size();
 }
 
 void SocketSession::OnEvent(const FrameEvent& event) {
+  WorkerCounters& counters = connection_.worker().counters();
   switch (event.kind) {
     case FrameEvent::Kind::kMessage:
+      CountReceived(counters, event.opcode, event.payload.size());
       if (!close_.open()) return;
       connection_.CountMessage();
       {
@@ -67,17 +96,21 @@ void SocketSession::OnEvent(const FrameEvent& event) {
       }
       return;
     case FrameEvent::Kind::kPing:
-      SendFrame(Opcode::kPong, event.text());
+      CountReceived(counters, Opcode::kPing, event.payload.size());
+      // Refused when the queue is full: a peer that asks and does not read has no use for it.
+      SendControlFrame(Opcode::kPong, event.text());
       if (close_.open()) InvokePing(event.text());
       return;
     case FrameEvent::Kind::kPong:
+      CountReceived(counters, Opcode::kPong, event.payload.size());
       if (close_.open()) InvokePong(event.text());
       return;
     case FrameEvent::Kind::kClose:
+      CountReceived(counters, Opcode::kClose, event.payload.size());
       close_.OnPeerClose(connection_, event.text());
       return;
     case FrameEvent::Kind::kError:
-      CountFrameError(connection_.worker().counters(), event.error);
+      CountFrameError(counters, event.error);
       close_.Fail(connection_, event.error);
       return;
     case FrameEvent::Kind::kNeedMore:
@@ -105,7 +138,15 @@ void SocketSession::OnTimeout(Connection& connection, CloseReason reason) {
   close_.SendGoodbye(connection, message ? CloseCode::kPolicyViolation : CloseCode::kGoingAway);
 }
 
-void SocketSession::OnIdleProbe(Connection&) { SendFrame(Opcode::kPing, {}); }
+void SocketSession::OnIdleProbe(Connection&) { SendControlFrame(Opcode::kPing, {}); }
+
+void SocketSession::OnBackpressure(Connection&) {
+  if (close_.open()) InvokeBackpressure();
+}
+
+void SocketSession::OnSendQueueFull(Connection& connection) {
+  close_.SendGoodbye(connection, CloseCode::kPolicyViolation);
+}
 
 void SocketSession::OnDrained(Connection&) {
   if (close_.open()) InvokeDrained();
@@ -114,6 +155,13 @@ void SocketSession::OnDrained(Connection&) {
 void SocketSession::OnStop(Connection& connection) {
   close_.Begin(connection, static_cast<uint16_t>(CloseCode::kGoingAway), {},
                CloseReason::kServerStopping);
+}
+
+// 1008 and not 1001: the server stays, and it is this peer that is not wanted. Clients take 1001 as
+// an invitation to come back at once.
+void SocketSession::OnKilled(Connection& connection) {
+  close_.SendGoodbye(connection, CloseCode::kPolicyViolation);
+  connection.CloseAfterFlush(CloseReason::kKilled);
 }
 
 void SocketSession::OnException(Connection& connection, std::string_view) {

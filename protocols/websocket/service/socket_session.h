@@ -34,14 +34,30 @@ class SocketSession : public Session {
   // Queues one unfragmented message; it leaves at the end of this turn. Text must be UTF-8: what is
   // not would make the peer fail the connection.
   //
-  // Results: kAboveHigh  queued, but the peer does not keep up: hold back until output has drained
-  //          kFull       refused: stream options, send_queue_bytes_max
-  //          kClosed     refused: the closing handshake has begun (RFC 6455 section 5.5.1)
+  // When there is no room, the policy decides (StreamOptions::send_queue_policy, or
+  // connection().SetSendQueuePolicy).
+  //
+  // Results: kAboveHigh      queued, but the peer does not keep up: hold back until output has
+  //                          drained
+  //          kDroppedOldest  queued, in place of older messages
+  //          kDroppedNewest  dropped
+  //          kFull           refused: stream options, send_queue_bytes_max
+  //          kClosed         refused: the closing handshake has begun (RFC 6455 section 5.5.1), or
+  //                          the policy closes the connection (1008)
   SendResult Send(const Message& message) { return SendFrame(message.opcode, message.bytes); }
   SendResult SendText(std::string_view text) { return SendFrame(Opcode::kText, text); }
   SendResult SendBinary(std::string_view bytes) { return SendFrame(Opcode::kBinary, bytes); }
-  // The answer reaches on_pong. Throws std::invalid_argument for more than 125 bytes.
+  // The answer reaches on_pong. Never dropped, refused when there is no room (kFull). Throws
+  // std::invalid_argument for more than 125 bytes.
   SendResult Ping(std::string_view payload = {});
+
+  // Bounds of this connection alone; see Connection::SetTimeout.
+  //
+  //   peer.SetTimeout(&Timeouts::read, std::chrono::minutes(30));
+  void SetTimeout(Duration Timeouts::*timeout, Duration duration) {
+    connection_.SetTimeout(timeout, duration);
+  }
+  void SetTimeouts(const Timeouts& timeouts) { connection_.SetTimeouts(timeouts); }
 
   // Begins the closing handshake; no message is received or sent any more. `reason` is UTF-8 and
   // cut to 123 bytes. Throws std::invalid_argument for a code that may not be on the wire
@@ -62,18 +78,24 @@ class SocketSession : public Session {
   virtual void InvokeMessage(const Message& message) = 0;
   virtual void InvokePing(std::string_view payload) = 0;
   virtual void InvokePong(std::string_view payload) = 0;
+  virtual void InvokeBackpressure() = 0;
   virtual void InvokeDrained() = 0;
   virtual void InvokeClose(const CloseInfo& info) = 0;
 
+  std::string_view protocol_name() const final { return "websocket"; }
   size_t OnInput(Connection& connection, std::span<char> input) final;
   void OnInputEnd(Connection& connection, size_t unconsumed) final;
   void OnTimeout(Connection& connection, CloseReason reason) final;
   void OnIdleProbe(Connection& connection) final;
+  void OnBackpressure(Connection& connection) final;
+  void OnSendQueueFull(Connection& connection) final;
   void OnDrained(Connection& connection) final;
   void OnStop(Connection& connection) final;
+  void OnKilled(Connection& connection) final;
   void OnException(Connection& connection, std::string_view what) final;
   void OnClosed(Connection& connection, CloseReason reason) final;
 
+  SendResult SendControlFrame(Opcode opcode, std::string_view payload);
   SendResult SendFrame(Opcode opcode, std::string_view payload);
   void OnEvent(const FrameEvent& event);
   void BoundIncompleteMessage(bool begun_now);

@@ -1,6 +1,7 @@
 // A strict HTTP/1.1 client on a raw socket: it sends exactly the bytes it is told, cut where it is told, and parses
 // what comes back without forgiving anything.
 
+import { once } from 'node:events';
 import net from 'node:net';
 import { sanitized } from './server.mjs';
 
@@ -88,11 +89,11 @@ export function parseResponses(bytes, heads = []) {
 
 // A connection that collects what it receives until the server closes it.
 export class RawConnection {
-  constructor(port, host = '127.0.0.1') {
+  constructor(port, host = '127.0.0.1', options = {}) {
     this.received = [];
     this.ended = false;
     this.failure = null;
-    this.socket = net.connect({ port, host, noDelay: true, allowHalfOpen: true });
+    this.socket = net.connect({ port, host, noDelay: true, allowHalfOpen: true, ...options });
     this.connected = new Promise((resolve, reject) => {
       this.socket.once('connect', resolve);
       this.socket.once('error', reject);
@@ -128,6 +129,38 @@ export class RawConnection {
 
   get bytes() {
     return Buffer.concat(this.received);
+  }
+}
+
+// A connection that is asked one thing after the other. `first`: bytes in front of the first request, such as a PROXY
+// protocol header. `options`: those of net.connect.
+export class Conversation extends RawConnection {
+  constructor(port, { first = '', ...options } = {}) {
+    super(port, '127.0.0.1', options);
+    this.taken = 0;
+    if (first.length > 0) this.write(first);
+  }
+
+  // Sends `request` (bytes or text) and resolves to its response. Rejects if the connection ends without one.
+  async ask(request) {
+    this.write(request);
+    for (;;) {
+      const parsed = parseResponse(this.bytes.subarray(this.taken), { ended: this.ended });
+      if (parsed !== null) {
+        this.taken += parsed.end;
+        return parsed.response;
+      }
+      if (this.ended) throw new Error(`no response: ${this.failure ?? 'the server closed'}`);
+      await Promise.race([once(this.socket, 'data').catch(() => {}), this.closed]);
+    }
+  }
+
+  get(target = '/hello', fields = '') {
+    return this.ask(`GET ${target} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+  }
+
+  end() {
+    this.socket.destroy();
   }
 }
 

@@ -46,6 +46,7 @@ export function demoConfig(change = () => {}) {
 export function environment(directory, extra = {}) {
   const env = { ...process.env, XDG_RUNTIME_DIR: directory, ...extra };
   delete env.RINGMASTER_ALLOWED_ORIGINS;
+  delete env.RINGMASTER_ADMIN_TOKEN;
   return Object.assign(env, extra);
 }
 
@@ -56,9 +57,9 @@ export function writeConfig(directory, config) {
 }
 
 // Runs the binary to its end. Resolves to {code, signal, stdout, stderr}; never rejects for an exit status.
-export function run(args, { directory, env = {}, timeout = patience } = {}) {
+export function run(args, { directory, env = {}, timeout = patience, program = binary } = {}) {
   return new Promise((resolve) => {
-    execFile(binary, args, { env: environment(directory, env), timeout, cwd: directory }, (error, stdout, stderr) => {
+    execFile(program, args, { env: environment(directory, env), timeout, cwd: directory }, (error, stdout, stderr) => {
       resolve({
         code: error ? (typeof error.code === 'number' ? error.code : null) : 0,
         signal: error?.signal ?? null,
@@ -89,9 +90,19 @@ export async function eventually(condition, what, milliseconds = patience) {
   }
 }
 
+// By its title, "NAME: admin"; a process that is gone is neither.
+function isAdmin(pid) {
+  try {
+    return /^[^\0]*: admin\0/.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 export class RunningServer {
-  constructor(child, directory) {
+  constructor(child, directory, program = binary) {
     this.child = child;
+    this.program = program;
     this.directory = directory;
     this.stdout = '';
     this.stderr = '';
@@ -116,7 +127,7 @@ export class RunningServer {
   }
 
   command(...args) {
-    return run(args, { directory: this.directory });
+    return run(args, { directory: this.directory, program: this.program });
   }
 
   async status() {
@@ -130,10 +141,10 @@ export class RunningServer {
     return (await this.status()).totals.counters;
   }
 
-  // The worker processes: the master's children.
+  // The worker processes: the master's children without the admin process.
   workers() {
     const children = fs.readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
-    return children.trim().split(' ').filter(Boolean).map(Number);
+    return children.trim().split(' ').filter((pid) => pid !== '' && !isAdmin(pid)).map(Number);
   }
 
   // Resident memory of all workers that is not backed by a file, in bytes.
@@ -162,17 +173,18 @@ export class RunningServer {
   }
 }
 
-// Starts the server in the foreground and waits until it says that it is ready.
-export async function startServer({ config = demoConfig(), args = [], env = {}, directory = makeDirectory() } = {}) {
-  const file = writeConfig(directory, config);
-  const child = spawn(binary, ['start', file, ...args], {
+// Starts the server in the foreground and waits until it says that it is ready. `program`: another one than the stock
+// server, which takes no configuration.
+export async function startServer({ config = demoConfig(), args = [], env = {}, directory = makeDirectory(), program } = {}) {
+  const words = program ? [] : [writeConfig(directory, config)];
+  const child = spawn(program ?? binary, ['start', ...words, ...args], {
     env: environment(directory, env),
     cwd: directory,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
   for (const handle of [child, child.stdout, child.stderr]) handle.unref();
-  const server = new RunningServer(child, directory);
+  const server = new RunningServer(child, directory, program);
   const ready = new Promise((resolve, reject) => {
     const look = () => {
       const found = /(?:http:\/\/|listening on\s+)(127\.0\.0\.1|\[::1\]):([1-9]\d*)/.exec(server.output);

@@ -1,5 +1,6 @@
 #include "engine/memory/slab.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -85,6 +86,38 @@ TEST(Slab, VisitsEveryValueOnce) {
   });
   EXPECT_EQ(count, 599);
   EXPECT_EQ(sum, 599 * 600 / 2 - 5);
+}
+
+TEST(Slab, VisitsInPiecesWhatIsThereAllTheTime) {
+  Slab<Tracked> slab;
+  std::vector<uint32_t> slots;
+  for (int i = 0; i < 1000; ++i) slots.push_back(slab.Allocate(i).slot);
+  // A whole chunk, and one slot in another, are free already.
+  for (uint32_t i = 256; i < 512; ++i) slab.Free(slots[i]);
+  slab.Free(slots[5]);
+  std::vector<int> seen;
+  uint32_t next = 0;
+  int pieces = 0;
+  while (next != Slab<Tracked>::kEnd) {
+    const size_t before = seen.size();
+    next = slab.ForEachFrom(next, 100, [&](Tracked& tracked) { seen.push_back(tracked.value); });
+    EXPECT_LE(seen.size() - before, 100u);
+    // Between two pieces one comes and one goes.
+    if (++pieces == 3) {
+      slab.Free(slots[999]);
+      slab.Allocate(-1);
+    }
+  }
+  EXPECT_GE(pieces, 7);
+  std::set<int> once(seen.begin(), seen.end());
+  EXPECT_EQ(once.size(), seen.size()) << "one was visited twice";
+  for (int i = 0; i < 999; ++i) {
+    const bool there = i != 5 && (i < 256 || i >= 512);
+    if (there) {
+      EXPECT_TRUE(once.contains(i)) << i;
+    }
+  }
+  EXPECT_FALSE(once.contains(999));
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ TEST_F(RuntimeFiles, StandInTheUsersRuntimeDirectoryUnderTheServersName) {
   ASSERT_TRUE(paths.ok());
   EXPECT_EQ(paths->pid_file, directory_ + "/ringmaster/game.pid");
   EXPECT_EQ(paths->control_socket, directory_ + "/ringmaster/game.sock");
+  EXPECT_EQ(paths->admin_socket, directory_ + "/ringmaster/game.admin.sock");
 }
 
 TEST_F(RuntimeFiles, TheControlSocketStandsBesideAPidFileThatWasGiven) {
@@ -42,6 +43,7 @@ TEST_F(RuntimeFiles, TheControlSocketStandsBesideAPidFileThatWasGiven) {
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(options);
   ASSERT_TRUE(paths.ok());
   EXPECT_EQ(paths->control_socket, "/srv/game/one.sock");
+  EXPECT_EQ(paths->admin_socket, "/srv/game/one.admin.sock");
   EXPECT_TRUE(paths->directory.empty());
 }
 
@@ -96,10 +98,12 @@ TEST(WorkerInheritance, ReadsBackWhatItWrote) {
   role.configuration_fd = 6;
   role.cpu = 2;
   role.connections_max = 1000;
+  role.admin = true;
   role.listening_fds = {9, 11};
   const absl::StatusOr<WorkerInheritance> read = WorkerInheritance::Parse(role.ToText());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->ToText(), role.ToText());
+  EXPECT_TRUE(read->admin);
   EXPECT_EQ(read->Descriptors(), (std::vector<int>{9, 11, 7, 5, 6}));
 }
 

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "engine/process/configuration_snapshot.h"
 #include "engine/process/control_message.h"
 #include "engine/process/main.h"
+#include "engine/protocol.h"
 #include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
@@ -44,14 +46,29 @@ void ParseSettings(std::string_view text) {
   }
 }
 
+// The stand-in's workers never ask it: it only has to be there.
+class AdminProtocol : public Protocol {
+ public:
+  std::string_view name() const override { return "stand-in"; }
+  std::unique_ptr<Session> NewSession(Connection&) override { return nullptr; }
+};
+
 absl::Status Define(ServerDefinition& server) {
   server.options.name = "standin";
   server.options.pid_file = Setting("pid_file");
   server.options.workers = static_cast<uint32_t>(std::stoul(Setting("workers", "2")));
   server.options.stop_timeout =
       std::chrono::milliseconds(std::stol(Setting("stop_timeout_ms", "10000")));
+  server.options.handler_kill_timeout =
+      std::chrono::milliseconds(std::stol(Setting("handler_kill_timeout_ms", "0")));
   server.options.log_level = Setting("log_level", "debug");
   server.options.log_file = Setting("log_file");
+  if (!Setting("admin").empty()) {
+    static AdminProtocol admin;
+    server.admin_protocol = &admin;
+    server.options.admin.address = Setting("admin");
+    server.options.admin.token = Setting("admin_token");
+  }
   const auto [begin, end] = Settings().equal_range("listen");
   for (auto listen = begin; listen != end; ++listen) {
     absl::StatusOr<Address> address = Address::Parse(listen->second);
@@ -77,15 +94,31 @@ void Greet(int listening_fd, const WorkerEnvironment& environment) {
   ::close(fd);
 }
 
+// The admin process is a worker with the index behind the last one's.
+bool IsAdmin(const WorkerEnvironment& environment) {
+  return environment.index == std::stoul(Setting("workers", "2"));
+}
+
 // False when the worker shall leave.
-bool Obey(int control_fd) {
-  char message = 0;
-  if (::recv(control_fd, &message, 1, 0) <= 0) return false;
-  if (static_cast<ControlMessage>(message) == ControlMessage::kStop) {
-    return Setting("ignore_stop") == "yes";
+bool Obey(const WorkerEnvironment& environment) {
+  const int control_fd = environment.control_fd;
+  char bytes[ControlPacket::kBytesMax];
+  const ssize_t count = ::recv(control_fd, bytes, sizeof(bytes), 0);
+  if (count <= 0) return false;
+  const ControlPacket packet = *ControlPacket::Read(bytes, static_cast<size_t>(count));
+  switch (packet.message) {
+    case ControlMessage::kStop:
+      return Setting(IsAdmin(environment) ? "admin_ignores_stop" : "ignore_stop") == "yes";
+    case ControlMessage::kStopNow:
+      return Setting("ignore_stop_now") == "yes";
+    case ControlMessage::kKill:
+      // It has one connection, and is busy when asked for another.
+      if (packet.argument == 1) ControlPacket{ControlMessage::kKilled, 1}.Send(control_fd);
+      if (packet.argument == 2) ControlPacket{ControlMessage::kNoConnection, 2}.Send(control_fd);
+      return true;
+    default:
+      return true;  // kList is not answered: it is busy
   }
-  return static_cast<ControlMessage>(message) != ControlMessage::kStopNow ||
-         Setting("ignore_stop_now") == "yes";
 }
 
 }  // namespace
@@ -100,15 +133,21 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
     entries.push_back({fd, POLLIN, 0});
   }
+  // The sign of life of a watchdog that never speaks again.
+  if (Setting("silent") == "yes" && environment.pulse != nullptr) {
+    environment.pulse->watchdog_at.store(
+        std::chrono::steady_clock::now().time_since_epoch().count());
+  }
   if (Setting("never_ready") != "yes") {
     const char ready = static_cast<char>(ControlMessage::kReady);
     ::send(environment.control_fd, &ready, 1, MSG_NOSIGNAL);
   } else {
     std::fputs("not going to be ready\n", stderr);
   }
+  if (Setting("stuck") == "yes") ControlPacket{ControlMessage::kStuck}.Send(environment.control_fd);
   while (true) {
     ::poll(entries.data(), entries.size(), -1);
-    if (entries[0].revents != 0 && !Obey(environment.control_fd)) return 0;
+    if (entries[0].revents != 0 && !Obey(environment)) return 0;
     for (size_t i = 1; i < entries.size(); ++i) {
       if (entries[i].revents != 0) Greet(entries[i].fd, environment);
     }

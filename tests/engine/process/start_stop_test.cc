@@ -36,6 +36,19 @@ TEST_F(StartStop, StopReturnsWhenTheLastProcessIsGoneAndNothingIsLeft) {
   EXPECT_NE(::stat(PathOf("standin.sock").c_str(), &file), 0);
 }
 
+// A log file that reaches RLIMIT_FSIZE loses lines. SIGXFSZ would end the process that writes them.
+TEST_F(StartStop, NeitherMasterNorWorkersDieOfAFileAtItsSizeLimit) {
+  Configure("listen=127.0.0.1:0\nworkers=1");
+  ChildProcess server(CommandLine({"start"}));
+  ASSERT_TRUE(server.AwaitOutput("\nready\n")) << server.err();
+  const pid_t worker = NumberAfter(AskPort(PortIn(server.out())), "pid=");
+  for (const pid_t pid : {server.pid(), worker}) {
+    const std::string status = ReadFile("/proc/" + std::to_string(pid) + "/status");
+    const uint64_t ignored = std::stoull(status.substr(status.find("SigIgn:") + 7), nullptr, 16);
+    EXPECT_NE(ignored & uint64_t{1} << (SIGXFSZ - 1), 0u) << pid;
+  }
+}
+
 TEST_F(StartStop, OneInterruptStopsGracefullyAndASecondAtOnce) {
   Configure("listen=127.0.0.1:0\nworkers=1\nignore_stop=yes\nstop_timeout_ms=600000");
   ChildProcess server(CommandLine({"start"}));

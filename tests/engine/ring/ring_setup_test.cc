@@ -89,6 +89,25 @@ TEST(KernelRing, WithoutLockedMemorySaysWhichLimit) {
   EXPECT_THAT(message, HasSubstr("RLIMIT_MEMLOCK"));
 }
 
+// 64 KiB hold a ring of 256 and not one of 1024. Such a limit used to be the end of the start.
+TEST(KernelRing, WithLittleLockedMemoryTakesASmallerRingAndSaysSo) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs a user of its own: the limit is summed per user";
+  const std::string description = InChild([] {
+    const rlimit little = {65536, 65536};
+    setrlimit(RLIMIT_MEMLOCK, &little);
+    const auto user = static_cast<uid_t>(60'000 + getpid() % 5'000);
+    if (setgid(user) != 0 || setuid(user) != 0) return std::string("setuid failed");
+    const auto ring = KernelRing::Create(RingOptions());
+    return ring.ok() ? (*ring)->description() : std::string(ring.status().message());
+  });
+  if (description.find("1024 SQEs, 4096 CQEs") != description.npos) {
+    GTEST_SKIP() << "this kernel does not count rings";
+  }
+  EXPECT_THAT(description, HasSubstr("smaller than the 1024 SQEs asked for"));
+  EXPECT_THAT(description, HasSubstr("RLIMIT_MEMLOCK"));
+  EXPECT_THAT(description, HasSubstr("256 SQEs, 1024 CQEs, 128 buffers"));
+}
+
 TEST(KernelRing, DescribesWhatItGot) {
   const auto ring = KernelRing::Create(RingOptions());
   ASSERT_TRUE(ring.ok()) << ring.status();

@@ -43,8 +43,9 @@ class ConnectionTest : public testing::Test {
   }
 
   void Connect(const SimulatedStream::Room& room = {}) {
+    const PeerAddress address = EchoProtocol::AddressOf(protocol_.records().size(), 0);
     protocol_.records().push_back(std::make_unique<ConnectionRecord>());
-    peer_ = engine_->ConnectPeer(room);
+    peer_ = engine_->ConnectPeer(room, address);
   }
 
   ConnectionRecord& record() { return *protocol_.records().back(); }

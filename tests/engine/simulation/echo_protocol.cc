@@ -125,6 +125,8 @@ class EchoSession final : public Session {
 
   void OnStop(Connection& connection) override {
     MayThrow();
+    // Some do not end by themselves: stop_timeout is for them.
+    if (record_.ignores_stop) return;
     connection.CloseAfterFlush(CloseReason::kServerStopping);
   }
 
@@ -269,9 +271,26 @@ class EchoSession final : public Session {
   bool replaced_ = false;
 };
 
+PeerAddress EchoProtocol::AddressOf(size_t index, uint8_t group) {
+  PeerAddress address;
+  address.family = AF_INET;
+  const uint8_t bytes[] = {10, group, static_cast<uint8_t>(index >> 8),
+                           static_cast<uint8_t>(index)};
+  std::copy(std::begin(bytes), std::end(bytes), address.bytes);
+  address.port = static_cast<uint16_t>(index >> 16);
+  return address;
+}
+
+size_t EchoProtocol::IndexOf(const PeerAddress& address) {
+  return size_t{address.port} << 16 | size_t{address.bytes[2]} << 8 | address.bytes[3];
+}
+
 std::unique_ptr<Session> EchoProtocol::NewSession(Connection& connection) {
-  if (next_record_ == records_.size()) world_.Fail("a connection that no peer made");
-  ConnectionRecord& record = *records_[next_record_++];
+  const PeerAddress& peer = connection.peer();
+  const size_t index = peer.family == AF_UNSPEC ? next_outbound_++ : IndexOf(peer);
+  if (index >= records_.size()) world_.Fail("a connection that no peer made");
+  ConnectionRecord& record = *records_[index];
+  if (record.opened) world_.Fail("two sessions for one connection");
   record.opened = true;
   record.connection_id = connection.id();
   record.opened_at = connection.worker().now();

@@ -31,6 +31,8 @@ enum class Command : char {
   kThrow = 't',  // answered by the goodbye of OnException
 };
 inline constexpr std::string_view kGoodbye = "the handler threw";
+// What the door says: no answer begins like this.
+inline constexpr std::string_view kRefusalGoodbye = "refused at the door";
 
 std::string EncodeRequest(Command command, std::string_view body);
 std::string EncodeLargeRequest(Command command, uint32_t bytes);
@@ -44,6 +46,7 @@ struct ConnectionRecord {
   // Drawn by the test before the connection is made.
   bool new_session_throws = false;
   bool callbacks_throw = false;
+  bool ignores_stop = false;
 
   bool opened = false;
   uint64_t connection_id = 0;
@@ -68,7 +71,8 @@ class EchoProtocol final : public Protocol {
  public:
   explicit EchoProtocol(World& world) : world_(world) {}
 
-  // Connections take the records in the order in which they are accepted.
+  // A connection takes the record that its peer's address names: some are refused at the door. One
+  // that the engine makes itself has no peer yet: they take the records one after the other.
   std::vector<std::unique_ptr<ConnectionRecord>>& records() { return records_; }
   const std::vector<std::unique_ptr<ConnectionRecord>>& records() const { return records_; }
   // How late a deadline may be noticed.
@@ -76,13 +80,18 @@ class EchoProtocol final : public Protocol {
 
   std::string_view name() const override { return "simulated echo"; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  std::string_view RefusalGoodbye() const override { return kRefusalGoodbye; }
+
+  // The address of the i-th peer: `group` is what an address limit with 16 bits counts.
+  static PeerAddress AddressOf(size_t index, uint8_t group);
+  static size_t IndexOf(const PeerAddress& address);
 
  private:
   friend class EchoSession;
   World& world_;
   Duration tolerance_ = std::chrono::milliseconds(20);
   std::vector<std::unique_ptr<ConnectionRecord>> records_;
-  size_t next_record_ = 0;
+  size_t next_outbound_ = 0;
 };
 
 }  // namespace ringmaster::simulation

@@ -11,6 +11,9 @@ namespace {
 constexpr uint64_t kTurnsPerConnectionMax = 100'000;
 // From OnClosed until the last completion of the connection has come, late as it may be.
 constexpr TimePoint kCloseToleranceNs = 20'000'000;
+// By how much a worker may exceed its hard limit at the end of a turn: the largest message of a
+// plan and the blocks that it needs, or a piece of a file, with the queue in front of it.
+constexpr size_t kMemoryOvershootMax = 192 * 1024;
 }  // namespace
 
 Episode::Episode(uint64_t seed, uint32_t connection_count)
@@ -43,6 +46,7 @@ SimulatedEngine::Options Episode::DrawOptions() {
   }
   if (random.Chance(0.1)) world_.faults.receive_starved = 0.3;
   if (random.Chance(0.1)) world_.faults.send_short = 0.5;
+  if (random.Chance(0.1)) world_.faults.send_no_memory = 0.2;
   if (random.Chance(0.1)) world_.faults.update_already = 0.5;
   if (random.Chance(0.1)) world_.faults.cancel_already = 0.7;
 
@@ -51,7 +55,21 @@ SimulatedEngine::Options Episode::DrawOptions() {
   options.ring.buffer_bytes = static_cast<uint32_t>(random.Between(8, 128) * 8);
   if (random.Chance(0.2)) options.ring.descriptors_max = random.Between(5, 30);
   if (random.Chance(0.2)) options.connections_max = static_cast<uint32_t>(random.Between(3, 30));
-  options.stop_timeout = std::chrono::seconds(2);
+  if (random.Chance(0.15)) {
+    options.server_connections_max = static_cast<uint32_t>(random.Between(3, 30));
+  }
+  if (random.Chance(0.15)) {
+    options.listener_connections_max = static_cast<uint32_t>(random.Between(3, 30));
+  }
+  if (random.Chance(0.3)) options.at_limit = AtLimit::kRefuse;
+  options.address.ipv4_prefix_bits = 16;  // the group, see EchoProtocol::AddressOf
+  options.address.table_entries = 1024;
+  if (random.Chance(0.15)) {
+    options.address.connections_max = static_cast<uint32_t>(random.Between(1, 10));
+  }
+  if (random.Chance(0.1)) options.address.accept_rate = {.per_second = 50, .burst = 5};
+  // Shorter than the timeouts of connections, now and then: StopNow finds them in every state.
+  options.stop_timeout = std::chrono::milliseconds(random.Chance(0.5) ? 100 : 2000);
   Timeouts& timeouts = options.stream.timeouts;
   timeouts.connect = std::chrono::milliseconds(50);
   timeouts.handshake = std::chrono::milliseconds(150);
@@ -62,6 +80,11 @@ SimulatedEngine::Options Episode::DrawOptions() {
   options.stream.send_queue_bytes_max = 256 * 1024;
   options.stream.send_queue_bytes_high = random.Between(1, 32) * 1024;
   options.stream.send_queue_bytes_low = options.stream.send_queue_bytes_high / 4;
+  if (random.Chance(0.3)) {
+    memory_hard_ = random.Between(100, 1000) * 1024;
+    options.buffered_bytes_hard = memory_hard_;
+    options.buffered_bytes_soft = random.Chance(0.2) ? 0 : memory_hard_ / random.Between(1, 4);
+  }
   receive_slack_bytes_ = size_t{options.ring.buffer_count} * options.ring.buffer_bytes;
   return options;
 }
@@ -84,10 +107,16 @@ void Episode::Connect() {
   auto record = std::make_unique<ConnectionRecord>();
   record->new_session_throws = world_.random.Chance(0.01);
   record->callbacks_throw = world_.random.Chance(0.03);
+  record->ignores_stop = world_.random.Chance(0.1);
   // What waits for a slow reader is not idle, so the read deadline comes late.
   record->was_held_back = plan.kind == PeerPlan::Kind::kSlow;
+  // Neither is who is paused because others hold too much.
+  record->was_held_back |= memory_hard_ != 0;
   // The accept may complete within ConnectPeer, but its completion is read later.
-  std::shared_ptr<SimulatedStream> stream = engine_.ConnectPeer(plan.room);
+  const auto group = static_cast<uint8_t>(world_.random.Below(4));
+  // Before it connects: the accept takes it in at once.
+  const PeerAddress address = EchoProtocol::AddressOf(protocol_.records().size(), group);
+  std::shared_ptr<SimulatedStream> stream = engine_.ConnectPeer(plan.room, address);
   if (stream == nullptr) {
     if (!stop_posted_) world_.Fail("the backlog is full");
     return OnPeerDone();
@@ -121,6 +150,10 @@ void Episode::Stop() {
 
 void Episode::CheckTurn() {
   ++turns_;
+  if (memory_hard_ != 0 && engine_.worker().buffered_bytes() > memory_hard_ + kMemoryOvershootMax) {
+    world_.Fail(fmt::format("{} bytes are held, the limit is {}", engine_.worker().buffered_bytes(),
+                            memory_hard_));
+  }
   if (turns_ % 8 != 0) return;
   const StreamOptions& options = engine_.stream_options();
   for (const auto& record : protocol_.records()) {
@@ -145,6 +178,14 @@ void Episode::Run(Tally& tally) {
   for (size_t i = 0; i < peers_.size(); ++i) {
     CheckConnection(*peers_[i], *protocol_.records()[i]);
     tally.complete += peers_[i]->saw_all_answers();
+    const ConnectionRecord& record = *protocol_.records()[i];
+    tally.stopped_by_force +=
+        record.ignores_stop && record.close_reason == CloseReason::kServerStopping;
+    tally.refusals_seen += peers_[i]->saw_refusal();
+  }
+  if (never_served_ > RefusedCount()) {
+    world_.Fail(
+        fmt::format("{} peers were never accepted, {} refused", never_served_, RefusedCount()));
   }
   outbound_.Check(stops_midway_);
   CheckCounters();
@@ -159,10 +200,13 @@ void Episode::Run(Tally& tally) {
   }
   tally.accept_paused += counters.accept_paused_descriptors.Get();
   tally.accept_held += counters.accept_held_limit.Get();
+  tally.refused += RefusedCount();
   tally.receive_starved += counters.receive_starved.Get();
   tally.receive_paused += counters.receive_paused.Get();
   tally.send_stuck += counters.send_stuck.Get();
+  tally.send_no_memory += counters.send_no_memory.Get();
   tally.deadline_rearmed += counters.deadline_rearmed.Get();
+  tally.paused_for_memory += counters.receive_paused_memory.Get();
 }
 
 void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& record) {
@@ -174,9 +218,10 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
   if (!record.opened) {
     // Who leaves by itself may be gone before the door opens.
     const bool patient = peer.plan().leaves_after == Duration::max();
-    if (!stops_midway_ && patient) fail("was never accepted");
+    if (!stops_midway_ && patient) ++never_served_;
     return;
   }
+  if (peer.saw_refusal()) fail("was refused and served");
   if (record.sessions_alive != 0) fail("a session was never destroyed");
   if (record.new_session_throws) return;
   if (record.closed_count != 1) fail("OnClosed was not called exactly once");
@@ -185,6 +230,12 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
                      peer.stream().closed_at() - record.closed_at));
   }
   if (stops_midway_ || record.callback_threw || record.refused_output) return;
+  if (record.close_reason == CloseReason::kMemory) {
+    if (memory_hard_ == 0) fail("there is no limit");
+    return;
+  }
+  // The time of a message runs on while nothing is received of it for want of memory.
+  if (memory_hard_ != 0 && record.close_reason == CloseReason::kMessageTimeout) return;
 
   const PeerPlan& plan = peer.plan();
   if (plan.expected_reason != CloseReason::kNone && plan.expected_reason != record.close_reason) {
@@ -199,6 +250,13 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
     if (!peer.saw_end()) fail("the connection was reset, not closed");
     if (!plan.server_closes && record.unconsumed_at_end != 0) fail("whole requests were left over");
   }
+}
+
+uint64_t Episode::RefusedCount() const {
+  const WorkerCounters& counters = engine_.counters();
+  return counters.refused_worker_max.Get() + counters.refused_listener_max.Get() +
+         counters.refused_server_max.Get() + counters.refused_address_max.Get() +
+         counters.refused_address_rate.Get();
 }
 
 void Episode::CheckCounters() {

@@ -34,6 +34,8 @@ struct Faults {
   // A send takes less than there is room for; a send without waiting takes nothing.
   double send_short = 0;
   double send_would_block = 0;
+  // A send of either kind ends with ENOBUFS or ENOMEM before it has taken anything.
+  double send_no_memory = 0;
 
   // A cancellation answers -EALREADY; its target ends a little later, and may deliver before.
   double cancel_already = 0;
@@ -42,6 +44,11 @@ struct Faults {
 
   // SubmitAndWait returns before there are enough completions (a signal came in).
   double early_return = 0;
+
+  // The first bytes of a connection had to wait for the worker: so long that it stops accepting for
+  // a while, not so long that it refuses.
+  double first_bytes_late = 0;
+  Duration first_bytes_late_by = std::chrono::milliseconds(100);
 
   // A reset destroys bytes that were received and not yet read.
   double reset_loses_input = 0.5;
@@ -59,8 +66,10 @@ struct Faults {
     faults.end_with_buffer = 0.05;
     faults.send_short = 0.1;
     faults.send_would_block = 0.05;
+    faults.send_no_memory = 0.01;
     faults.cancel_already = 0.1;
     faults.early_return = 0.02;
+    faults.first_bytes_late = 0.05;
     return faults;
   }
 };

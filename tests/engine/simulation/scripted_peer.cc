@@ -159,6 +159,10 @@ void ScriptedPeer::Read() {
     next_read_at_ = world_.now() + static_cast<TimePoint>(world_.random.Between(1, 3'000'000));
   }
   const std::string bytes = stream_->PeerRead(bytes_max);
+  if (read_bytes_ == 0 && bytes == kRefusalGoodbye) {
+    saw_refusal_ = true;
+    return;
+  }
   if (bytes.size() > plan_.answers.size() - read_bytes_ ||
       std::string_view(plan_.answers).substr(read_bytes_, bytes.size()) != bytes) {
     if (!goodbye_tolerated_) {

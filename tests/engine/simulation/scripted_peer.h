@@ -52,6 +52,8 @@ class ScriptedPeer {
   bool done() const { return done_; }
   bool saw_all_answers() const { return read_bytes_ == plan_.answers.size(); }
   bool saw_end() const { return saw_end_; }
+  // The door's goodbye came instead of any answer.
+  bool saw_refusal() const { return saw_refusal_; }
   const SimulatedStream& stream() const { return *stream_; }
   // A goodbye may come in place of answers: a callback of the session may throw at any time.
   void TolerateGoodbye() { goodbye_tolerated_ = true; }
@@ -75,6 +77,7 @@ class ScriptedPeer {
   bool goodbye_tolerated_ = false;
   bool done_ = false;
   bool saw_end_ = false;
+  bool saw_refusal_ = false;
   TimePoint next_send_at_ = 0;
   TimePoint next_read_at_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 
+#include "engine/limits/shared_limits.h"
 #include "engine/server.h"
 #include "engine/stats/counters.h"
 #include "engine/worker/worker.h"
@@ -22,21 +23,28 @@ class SimulatedEngine {
   struct Options {
     SimulatedRing::Options ring;
     StreamOptions stream;
-    uint32_t connections_max = 1000;
+    uint32_t connections_max = 1000;  // of the worker
+    uint32_t server_connections_max = 0;
+    uint32_t listener_connections_max = 0;
+    AtLimit at_limit = AtLimit::kWait;
+    AddressLimits address;
     size_t backlog = 1000;
     Duration stop_timeout = std::chrono::seconds(30);
+    uint64_t buffered_bytes_soft = 0;
+    uint64_t buffered_bytes_hard = 0;
   };
 
   SimulatedEngine(World& world, Protocol& protocol, const Options& options);
 
   Worker& worker() { return *worker_; }
   SimulatedRing& ring() { return *ring_; }
-  WorkerCounters& counters() { return counters_; }
+  WorkerCounters& counters() const { return counters_; }
   const StreamOptions& stream_options() const { return server_.listeners()[0]->stream; }
   int listener() const { return listener_; }
 
-  std::shared_ptr<SimulatedStream> ConnectPeer(const SimulatedStream::Room& room = {}) {
-    return ring_->ConnectPeer(listener_, room);
+  std::shared_ptr<SimulatedStream> ConnectPeer(const SimulatedStream::Room& room = {},
+                                               const PeerAddress& address = {}) {
+    return ring_->ConnectPeer(listener_, room, address);
   }
 
   // Turns of the loop until that much time has passed, or the worker has stopped.
@@ -53,6 +61,7 @@ class SimulatedEngine {
  private:
   World& world_;
   ServerDefinition server_;
+  std::unique_ptr<SharedLimits> limits_;
   std::unique_ptr<WorkerCounters> counters_storage_;
   WorkerCounters& counters_;
   SimulatedRing* ring_ = nullptr;  // the worker's

@@ -33,12 +33,13 @@ int SimulatedRing::AddListener(size_t backlog) {
 }
 
 std::shared_ptr<SimulatedStream> SimulatedRing::ConnectPeer(int listening_fd,
-                                                            const SimulatedStream::Room& room) {
+                                                            const SimulatedStream::Room& room,
+                                                            const PeerAddress& address) {
   Descriptor* descriptor = FindDescriptor(listening_fd);
   if (descriptor == nullptr || !descriptor->listener) return nullptr;
   Listener& listener = *descriptor->listener;
   if (listener.queue.size() >= listener.backlog) return nullptr;
-  auto stream = std::make_shared<SimulatedStream>(world_, room);
+  auto stream = std::make_shared<SimulatedStream>(world_, room, address);
   listener.queue.push_back(stream);
   ProgressAccept(listener);
   return stream;

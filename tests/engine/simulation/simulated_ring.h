@@ -55,7 +55,8 @@ class SimulatedRing final : public Ring {
 
   int AddListener(size_t backlog);
   // A peer connects. nullptr when the backlog is full or the listening socket is closed.
-  std::shared_ptr<SimulatedStream> ConnectPeer(int listening_fd, const SimulatedStream::Room& room);
+  std::shared_ptr<SimulatedStream> ConnectPeer(int listening_fd, const SimulatedStream::Room& room,
+                                               const PeerAddress& address = {});
   size_t BacklogOf(int listening_fd) const;
 
   // Decides what becomes of an outbound connect: it ends with `result` after `delay` (kNever: not
@@ -99,6 +100,12 @@ class SimulatedRing final : public Ring {
   void SubmitCancelFd(int fd, UserData user_data) override;
   void SubmitClose(int fd, UserData user_data) override;
   void Shutdown(int fd, int how) override;
+  PeerAddress PeerOf(int fd) override;
+  bool SendNow(int fd, std::string_view bytes) override;
+  void DiscardUnsent(int fd) override;
+  // Drawn: see Faults::first_bytes_late.
+  Duration SinceLastData(int fd) override;
+  void SetBacklog(int listening_fd, uint32_t backlog) override;
   std::span<char> BufferOf(const Completion& completion) override;
   void ReturnBuffer(uint16_t buffer_id) override { buffers_.Return(buffer_id); }
   uint32_t BuffersAtHome() const override { return buffers_.at_home(); }
@@ -106,6 +113,7 @@ class SimulatedRing final : public Ring {
   void SubmitAndWait(const Wait& wait) override;
   size_t Reap(std::span<Completion> out) override;
   TimePoint Now() const override { return world_.now(); }
+  bool AllSubmitted() const override { return submitted_.empty(); }
   Figures figures() const override { return figures_; }
 
  private:

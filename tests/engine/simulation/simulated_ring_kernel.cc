@@ -43,6 +43,10 @@ void SimulatedRing::Start(Operation& operation) {
       if (operation.stuck) descriptor->stream->send_operation_ = &operation;
       return ProgressSend(operation);
     case Operation::Kind::kRead:
+      if (descriptor != nullptr && descriptor->stream) {
+        descriptor->stream->receive_operation_ = &operation;
+        return ProgressReceive(operation);
+      }
       if (!TryRealRead(operation)) real_reads_.push_back(&operation);
       return;
     case Operation::Kind::kConnect:
@@ -98,6 +102,11 @@ void SimulatedRing::ProgressAccept(Listener& listener) {
 
 void SimulatedRing::ProgressReceive(Operation& operation) {
   SimulatedStream& stream = *FindDescriptor(operation.fd)->stream;
+  if (operation.kind == Operation::Kind::kRead) {
+    const int result = stream.Receive({static_cast<char*>(operation.buffer), operation.bytes});
+    if (result != -EAGAIN) Finish(operation, result);
+    return;
+  }
   Descriptor& descriptor = *FindDescriptor(operation.fd);
   // An armed receive asks for a buffer at once, also when the socket is empty (row 21).
   while (!operation.over) {
@@ -155,6 +164,9 @@ int SimulatedRing::SendPieces(Operation& operation, size_t bytes_max) {
 void SimulatedRing::ProgressSend(Operation& operation) {
   if (operation.over) return;
   size_t bytes_max = SIZE_MAX;
+  if (operation.sent == 0 && world_.random.Chance(world_.faults.send_no_memory)) {
+    return Finish(operation, world_.random.Chance(0.5) ? -ENOBUFS : -ENOMEM);
+  }
   if (!operation.stuck) {
     if (world_.random.Chance(world_.faults.send_would_block)) return Finish(operation, -EAGAIN);
     if (world_.random.Chance(world_.faults.send_short)) {

@@ -157,6 +157,26 @@ void SimulatedRing::SubmitClose(int fd, UserData user_data) {
   Prepare(Operation::Kind::kClose, user_data, fd);
 }
 
+PeerAddress SimulatedRing::PeerOf(int fd) {
+  const Descriptor* descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr || descriptor->closing) {
+    if (fd < kFirstDescriptor) return {};
+    world_.Fail(fmt::format("getpeername of descriptor {}, which is closed", fd));
+  }
+  return descriptor->stream ? descriptor->stream->peer_address() : PeerAddress();
+}
+
+bool SimulatedRing::SendNow(int fd, std::string_view bytes) {
+  Descriptor* descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr || descriptor->closing || !descriptor->stream) {
+    world_.Fail(fmt::format("send on descriptor {}, which is no open connection", fd));
+  }
+  if (descriptor->send_count > 0) {
+    world_.Fail(fmt::format("a second send in flight on descriptor {}", fd));
+  }
+  return descriptor->stream->Send(bytes) == static_cast<int>(bytes.size());
+}
+
 void SimulatedRing::Shutdown(int fd, int how) {
   Descriptor* descriptor = FindDescriptor(fd);
   if (descriptor == nullptr || descriptor->closing) {
@@ -166,6 +186,27 @@ void SimulatedRing::Shutdown(int fd, int how) {
   if (!descriptor->stream) return;
   descriptor->stream->Shutdown(how);
   OnStreamChanged(*descriptor->stream);
+}
+
+Duration SimulatedRing::SinceLastData(int fd) {
+  if (FindDescriptor(fd) == nullptr) world_.Fail(fmt::format("descriptor {} is closed", fd));
+  const bool late = world_.random.Chance(world_.faults.first_bytes_late);
+  return late ? world_.faults.first_bytes_late_by : Duration::zero();
+}
+
+void SimulatedRing::SetBacklog(int listening_fd, uint32_t backlog) {
+  if (FindDescriptor(listening_fd) == nullptr || backlog == 0) {
+    world_.Fail(fmt::format("a backlog of {} for descriptor {}", backlog, listening_fd));
+  }
+}
+
+void SimulatedRing::DiscardUnsent(int fd) {
+  Descriptor* descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr || descriptor->closing) {
+    if (fd < kFirstDescriptor) return;
+    world_.Fail(fmt::format("option of descriptor {}, which is closed", fd));
+  }
+  if (descriptor->stream) descriptor->stream->DiscardUnsent();
 }
 
 }  // namespace ringmaster::simulation

@@ -101,8 +101,9 @@ void SimulatedStream::Close() {
   closed_ = true;
   closed_at_ = world_.now();
   ring_ = nullptr;
-  if (!to_engine_.empty()) {
-    // Bytes nobody read: Linux sends RST instead of FIN, and it may overtake our last answer.
+  if (!to_engine_.empty() || discard_unsent_) {
+    // Bytes nobody read: Linux sends RST instead of FIN, and it may overtake our last answer. So it
+    // does when it is told not to keep what it has not sent.
     to_engine_.Clear();
     ResetPeer();
   } else {

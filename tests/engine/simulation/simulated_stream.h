@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
+#include "engine/connection/address.h"
 #include "tests/engine/simulation/byte_queue.h"
 #include "tests/engine/simulation/world.h"
 
@@ -26,7 +27,8 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
     size_t to_peer_bytes = 64 * 1024;
   };
 
-  SimulatedStream(World& world, const Room& room) : world_(world), room_(room) {}
+  SimulatedStream(World& world, const Room& room, const PeerAddress& peer_address = {})
+      : world_(world), room_(room), peer_address_(peer_address) {}
 
   // -- The peer
   // --------------------------------------------------------------------------------------
@@ -59,7 +61,10 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   // send(2) without waiting: bytes, -EAGAIN, -EPIPE, -ECONNRESET (once).
   int Send(std::string_view bytes);
   void Shutdown(int how);
+  void DiscardUnsent() { discard_unsent_ = true; }
   void Close();
+  // Whom getpeername(2) names.
+  const PeerAddress& peer_address() const { return peer_address_; }
   bool closed() const { return closed_; }
   TimePoint closed_at() const { return closed_at_; }
 
@@ -72,6 +77,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
 
   World& world_;
   const Room room_;
+  const PeerAddress peer_address_;
   absl::AnyInvocable<void()> peer_hook_;
   bool peer_wake_scheduled_ = false;
 
@@ -85,6 +91,7 @@ class SimulatedStream : public std::enable_shared_from_this<SimulatedStream> {
   bool reset_ = false;
   bool finished_ = false;  // the engine's FIN
   bool receive_shut_ = false;
+  bool discard_unsent_ = false;  // the close resets
   bool closed_ = false;
   TimePoint closed_at_ = 0;
 

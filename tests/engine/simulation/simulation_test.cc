@@ -37,10 +37,12 @@ void Print(const Tally& tally, double seconds) {
     fmt::print(" {} {}", CloseReasonName(static_cast<CloseReason>(i)), tally.by_reason[i]);
   }
   fmt::print(
-      "\naccept paused {}, held at the door {}, receives starved {}, receives paused {}, "
-      "stuck sends {}, deadlines re-armed {}\n",
-      tally.accept_paused, tally.accept_held, tally.receive_starved, tally.receive_paused,
-      tally.send_stuck, tally.deadline_rearmed);
+      "\naccept paused {}, held at the door {}, refused {} (seen by {}), receives starved {}, "
+      "receives paused {}, stuck sends {}, sends without memory {}, deadlines re-armed {}, stopped "
+      "by force {}, paused for memory {}\n",
+      tally.accept_paused, tally.accept_held, tally.refused, tally.refusals_seen,
+      tally.receive_starved, tally.receive_paused, tally.send_stuck, tally.send_no_memory,
+      tally.deadline_rearmed, tally.stopped_by_force, tally.paused_for_memory);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -60,15 +62,20 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
        {CloseReason::kPeerClosed, CloseReason::kPeerReset, CloseReason::kLocal,
         CloseReason::kHandlerError, CloseReason::kHandshakeTimeout, CloseReason::kMessageTimeout,
         CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping,
-        CloseReason::kConnectTimeout, CloseReason::kConnectFailed}) {
+        CloseReason::kConnectTimeout, CloseReason::kConnectFailed, CloseReason::kMemory}) {
     EXPECT_GT(tally.by_reason[static_cast<int>(reason)], 0u) << CloseReasonName(reason);
   }
   EXPECT_GT(tally.accept_paused, 0u);
   EXPECT_GT(tally.accept_held, 0u);
+  EXPECT_GT(tally.refused, 0u);
+  EXPECT_GT(tally.refusals_seen, tally.refused / 2);
   EXPECT_GT(tally.receive_starved, 0u);
   EXPECT_GT(tally.receive_paused, 0u);
   EXPECT_GT(tally.send_stuck, 0u);
+  EXPECT_GT(tally.send_no_memory, 0u);
+  EXPECT_GT(tally.stopped_by_force, 0u);
   EXPECT_GT(tally.deadline_rearmed, 0u);
+  EXPECT_GT(tally.paused_for_memory, 0u);
   EXPECT_GT(tally.complete, tally.connections / 2);
 }
 

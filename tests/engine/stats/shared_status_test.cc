@@ -38,6 +38,61 @@ TEST(SharedBlock, RefusesTheLayoutOfAnotherRelease) {
   EXPECT_FALSE(SharedBlock::Map(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC))).ok());
 }
 
+// The admin process counts behind the workers.
+std::unique_ptr<SharedBlock> MakeBlockWithAdmin() {
+  absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Create(1, /*with_admin=*/true);
+  EXPECT_TRUE(block.ok());
+  (*block)->Describe("server", "1.0", {"127.0.0.1:80"}, "unix:/run/x.admin.sock");
+  (*block)->slot(0).counters.messages.Add(40);
+  (*block)->admin_slot()->counters.messages.Add(2);
+  (*block)->admin_slot()->restarts.store(3);
+  return std::move(*block);
+}
+
+TEST(SharedBlock, TheAdminSlotIsNoWorkersSlot) {
+  EXPECT_EQ(MakeBlock()->admin_slot(), nullptr);
+  const std::unique_ptr<SharedBlock> ours = MakeBlockWithAdmin();
+  EXPECT_EQ(ours->slot_count(), 1u);
+  const absl::StatusOr<std::unique_ptr<SharedBlock>> theirs =
+      SharedBlock::Map(UniqueFd(::dup(ours->fd())));
+  ASSERT_TRUE(theirs.ok()) << theirs.status();
+  ASSERT_NE((*theirs)->admin_slot(), nullptr);
+  EXPECT_EQ((*theirs)->slot_count(), 1u);
+  EXPECT_EQ((*theirs)->admin_slot()->counters.messages.Get(), 2u);
+  EXPECT_EQ((*theirs)->slot(0).counters.messages.Get(), 40u);
+}
+
+TEST(StatusJson, ShowsTheAdminProcessAndLeavesItOutOfTheTotals) {
+  const std::string text = StatusJson(*MakeBlockWithAdmin(), MonotonicNow());
+  simdjson::dom::parser parser;
+  simdjson::dom::element json;
+  ASSERT_EQ(parser.parse(text).get(json), simdjson::SUCCESS) << text;
+  EXPECT_EQ(std::string_view(json["admin"]["address"]), "unix:/run/x.admin.sock");
+  EXPECT_EQ(uint64_t(json["admin"]["index"]), 1u);
+  EXPECT_EQ(uint64_t(json["admin"]["counters"]["messages"]), 2u);
+  EXPECT_EQ(uint64_t(json["totals"]["counters"]["messages"]), 40u);
+  EXPECT_EQ(uint64_t(json["totals"]["restarts"]), 0u);
+  const absl::StatusOr<StatusSnapshot> parsed = StatusSnapshot::Parse(text);
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_TRUE(parsed->admin.has_value());
+  EXPECT_EQ(parsed->admin_listener, "unix:/run/x.admin.sock");
+  EXPECT_EQ(parsed->admin->restarts, 3u);
+  EXPECT_EQ(parsed->workers.size(), 1u);
+
+  const std::string without = StatusJson(*MakeBlock(), MonotonicNow());
+  ASSERT_EQ(parser.parse(without).get(json), simdjson::SUCCESS) << without;
+  EXPECT_NE(json["admin"].error(), simdjson::SUCCESS);
+}
+
+TEST(StatusTable, ShowsTheAdminProcessBelowTheTotals) {
+  const std::string table = StatusTable(*MakeBlockWithAdmin(), MonotonicNow());
+  EXPECT_NE(table.find("admin on     unix:/run/x.admin.sock\n"), std::string::npos) << table;
+  const size_t total = table.find("\ntotal ");
+  ASSERT_NE(total, std::string::npos) << table;
+  EXPECT_NE(table.find("\nadmin ", total), std::string::npos) << table;
+  EXPECT_EQ(StatusTable(*MakeBlock(), MonotonicNow()).find("admin"), std::string::npos);
+}
+
 TEST(StatusJson, NamesEveryCounterAndAddsUpTheWorkers) {
   const std::unique_ptr<SharedBlock> block = MakeBlock();
   block->slot(0).counters.bytes_sent.Add(40);
@@ -57,6 +112,7 @@ TEST(StatusJson, NamesEveryCounterAndAddsUpTheWorkers) {
 #define RINGMASTER_EXPECT_COUNTER(field, description) \
   EXPECT_EQ(totals[#field].error(), simdjson::SUCCESS) << #field;
   RINGMASTER_COUNTERS(RINGMASTER_EXPECT_COUNTER)
+  RINGMASTER_GAUGES(RINGMASTER_EXPECT_COUNTER)
 #undef RINGMASTER_EXPECT_COUNTER
 }
 

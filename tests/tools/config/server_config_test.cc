@@ -227,8 +227,9 @@ const RefusalCase kRefusals[] = {
      "such a message could not be answered by one of its size"},
     {"{\"routes\": [{\"path\": \"/\", \"type\": \"echo\", \"limits\": {\"header_bytes_max\": 5}}]}",
      "server.json:1: routes[0].limits.header_bytes_max: unknown key; known here: "
-     "\"body_bytes_max\", \"message_bytes_max\", \"message_fragments_max\", \"request_rate\", "
-     "\"message_rate\" or \"send_queue_policy\""},
+     "\"body_bytes_max\", \"message_bytes_max\", \"message_fragments_max\", "
+     "\"body_rate_bytes_min\", \"body_grace\", \"request_rate\", \"message_rate\" or "
+     "\"send_queue_policy\""},
     {"{\"name\": \"a\",\n\"name\": \"b\"}",
      "server.json:2: name: this key stands already in line 1; keep one of them"},
     {"{\n\"workers\": 2,\n}",

@@ -12,6 +12,8 @@ constexpr uint64_t kHeaderBytesMin = 256;
 // suffer.
 constexpr uint64_t kHeaderBytesMax = 1u << 20;
 constexpr uint64_t kBodyBytesMax = 1ull << 40;
+// Bytes per second; a gigabyte a second is more than anybody means.
+constexpr uint64_t kBodyRateBytesMax = 1ull << 30;
 // A message is collected in memory before its handler sees it.
 constexpr uint64_t kMessageBytesMax = 1ull << 30;
 constexpr int64_t kFragmentsMax = 1 << 24;
@@ -39,6 +41,11 @@ void ReadRouteLimits(ConfigObject& object, RouteLimits& out) {
   if (object.Read("message_fragments_max", fragments, 1, kFragmentsMax)) {
     out.message_fragments_max = fragments;
   }
+  if (object.ReadBytes("body_rate_bytes_min", bytes, 0, kBodyRateBytesMax)) {
+    out.body_rate_bytes_min = bytes;
+  }
+  Duration grace;
+  if (object.Read("body_grace", grace)) out.body_grace = grace;
   RateLimit rate;
   if (object.Read("request_rate", rate)) out.request_rate = rate;
   if (object.Read("message_rate", rate)) out.message_rate = rate;

@@ -34,6 +34,8 @@ RequestLimits RouteLimits::Over(RequestLimits base) const {
 StreamOptions RouteConfig::StreamFor(const ListenerConfig& listener) const {
   StreamOptions stream = listener.definition.stream;
   stream.timeouts = WithOverrides(stream.timeouts, timeouts);
+  stream.body_rate_bytes_min = limits.body_rate_bytes_min.value_or(stream.body_rate_bytes_min);
+  stream.body_grace = limits.body_grace.value_or(stream.body_grace);
   stream.request_rate = limits.request_rate.value_or(stream.request_rate);
   stream.message_rate = limits.message_rate.value_or(stream.message_rate);
   stream.send_queue_policy = limits.send_queue_policy.value_or(stream.send_queue_policy);

@@ -69,6 +69,8 @@ std::string_view RouteTypeName(RouteType type);
 // Overrides of what the listener says, for one route.
 struct RouteLimits {
   std::optional<uint64_t> body_bytes_max;
+  std::optional<uint64_t> body_rate_bytes_min;
+  std::optional<Duration> body_grace;
   std::optional<uint64_t> message_bytes_max;
   std::optional<uint32_t> message_fragments_max;
   std::optional<RateLimit> request_rate;

@@ -224,9 +224,13 @@ TEST_F(HttpSessionTest, EndsWhenThePeerEndsAndAnswersWhatCameBefore) {
 
 class LimitedSessionTest : public HttpSessionTest {
  protected:
-  LimitedSessionTest()
-      : HttpSessionTest(
-            {.head = {}, .pipelined_requests_max = 2, .requests_per_connection_max = 5}) {}
+  static ServiceOptions Options() {
+    ServiceOptions options;
+    options.pipelined_requests_max = 2;
+    options.requests_per_connection_max = 5;
+    return options;
+  }
+  LimitedSessionTest() : HttpSessionTest(Options()) {}
 };
 
 TEST_F(LimitedSessionTest, HoldsInputBackAboveThePipelineLimit) {
@@ -307,6 +311,77 @@ TEST(HttpTimeouts, EndABodyThatIsSlowerThanItsMinimumRate) {
   const auto took = std::chrono::steady_clock::now() - start;
   EXPECT_GE(took, std::chrono::milliseconds(50));
   EXPECT_LT(took, std::chrono::seconds(10));
+}
+
+// A route's own bounds were in force only while its content was received: its write and read
+// timeouts never counted.
+TEST(HttpTimeouts, OfARouteAreInForceUntilTheNextHeadBegins) {
+  StreamOptions listener;
+  listener.timeouts.read = std::chrono::seconds(60);
+  StreamOptions own = listener;
+  own.timeouts.read = std::chrono::milliseconds(50);
+  LiveServer server({}, listener);
+  // By the time a request is handled; the connection's own options, by their read timeout.
+  const auto tell = [](Request& request, Response& response) {
+    const Duration read = request.connection().options().timeouts.read;
+    response.Text(std::to_string(read / std::chrono::milliseconds(1)));
+  };
+  ASSERT_TRUE(server.service.Any("/plain", tell).ok());
+  RouteOptions options;
+  options.stream = own;
+  ASSERT_TRUE(server.service.Any("/own", tell, options).ok());
+  server.Start();
+  const auto request = [](std::string_view method, std::string_view path, std::string_view rest) {
+    return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" +
+           std::string(rest);
+  };
+  Client client = server.Connect();
+  const std::string length = "Content-Length: 2\r\n\r\nab";
+  const std::string chunked = "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+  // One after the other, all at once, and with content that comes later.
+  for (const std::string& rest : {std::string("\r\n"), length, chunked}) {
+    const std::string method = rest.size() > 2 ? "POST" : "GET";
+    const std::string both = request(method, "/own", rest) + request(method, "/plain", rest);
+    client.Send(both + both);
+    for (const std::string_view read : {"50", "60000", "50", "60000"}) {
+      EXPECT_THAT(client.ReadResponse(), EndsWith("\r\n\r\n" + std::string(read))) << rest;
+    }
+  }
+  client.Send(request("POST", "/own", length.substr(0, length.size() - 1)));
+  client.Send("b");
+  EXPECT_THAT(client.ReadResponse(), EndsWith("\r\n\r\n50"));
+  // Idle behind /own: its timeout, although the listener's is a minute.
+  EXPECT_EQ(client.ReadToEnd(), "");
+  EXPECT_EQ(server.counters->closed_by_reason[static_cast<int>(CloseReason::kReadTimeout)].Get(),
+            1u);
+}
+
+TEST(HttpTimeouts, OfARouteBoundAnAnswerThatIsNotTaken) {
+  StreamOptions listener;
+  listener.timeouts.write = std::chrono::seconds(60);
+  LiveServer server({}, listener);
+  const auto content = std::make_shared<const std::string>(32u << 20, 'x');
+  RouteOptions options;
+  options.stream = listener;
+  options.stream->timeouts.write = std::chrono::milliseconds(50);
+  ASSERT_TRUE(server.service
+                  .Get(
+                      "/large",
+                      [&](Request&, Response& response) {
+                        response.SharedBody("text/plain", *content, content);
+                      },
+                      options)
+                  .ok());
+  server.Start();
+  Client client = server.Connect();
+  // Another head that begins takes nothing of that deadline away.
+  client.Send("GET /large HTTP/1.1\r\nHost: a\r\n\r\nGET / HT");
+  Counter& expired =
+      server.counters->closed_by_reason[static_cast<int>(CloseReason::kWriteTimeout)];
+  const auto start = std::chrono::steady_clock::now();
+  while (expired.Get() == 0 && std::chrono::steady_clock::now() - start < std::chrono::seconds(10))
+    std::this_thread::yield();
+  EXPECT_EQ(expired.Get(), 1u);
 }
 
 // An answer that took longer than the read timeout was lost: the connection was idle in the

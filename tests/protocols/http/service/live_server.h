@@ -102,11 +102,15 @@ class Client {
 // are added before Start.
 class LiveServer {
  public:
-  explicit LiveServer(ServiceOptions options = {}, StreamOptions stream = {})
-      : service(options), stream_(stream) {}
+  explicit LiveServer(ServiceOptions options = {}, StreamOptions stream = {}) : service(options) {
+    listener.stream = stream;
+  }
   ~LiveServer() { Stop(); }
 
   Service service;
+  // What a test may change before Start. Without a protocol: the service.
+  ListenerDefinition listener;
+  ServerDefinition definition;
 
   void Start() {
     listening_fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -116,7 +120,8 @@ class LiveServer {
     CHECK(bind(listening_fd_, reinterpret_cast<sockaddr*>(&address_), size) == 0);
     CHECK(listen(listening_fd_, 64) == 0);
     CHECK(getsockname(listening_fd_, reinterpret_cast<sockaddr*>(&address_), &size) == 0);
-    CHECK(server_.Listen("127.0.0.1:0", service, stream_).ok());
+    if (listener.protocol == nullptr) listener.protocol = &service;
+    definition.Listen(listener);
     thread_ = std::thread([this] {
       RingOptions ring_options;
       absl::StatusOr<std::unique_ptr<KernelRing>> ring = KernelRing::Create(ring_options);
@@ -124,7 +129,7 @@ class LiveServer {
       WorkerEnvironment environment;
       environment.listening_fds = {listening_fd_};
       environment.counters = counters.get();
-      Worker worker(server_, environment, *std::move(ring));
+      Worker worker(definition, environment, *std::move(ring));
       worker.Start();
       worker_.store(&worker);
       worker_.notify_all();
@@ -176,8 +181,6 @@ class LiveServer {
   std::unique_ptr<WorkerCounters> counters = std::make_unique<WorkerCounters>();
 
  private:
-  StreamOptions stream_;
-  ServerDefinition server_;
   sockaddr_in address_ = {};
   int listening_fd_ = -1;
   std::thread thread_;

@@ -116,6 +116,81 @@ TEST_F(HttpSessionTest, KeepsSharedContentFilesAndStreamsInOrder) {
   unlink(name.c_str());
 }
 
+// A handler took the answer along and threw: what it had taken was destroyed on the way out and
+// answered 500. The exception then answered once more, and behind an answer that was still owed it
+// looked for a place that was gone. Found by allocations that failed (tests/engine/faults).
+TEST_F(HttpSessionTest, AnswersOnceWhenAHandlerDefersAndThrows) {
+  Add(server.service.Get("/defer_and_throw", [](Request&, Response& response) {
+    const PendingResponse lost = response.Defer();
+    throw std::runtime_error("on purpose");
+  }));
+  wanted_pending = 2;
+  server.Start();
+  const std::string alone = server.Exchange(GetOf("/defer_and_throw"));
+  EXPECT_EQ(CountOf(alone, "HTTP/1.1 "), 1);
+  EXPECT_EQ(CountOf(alone, "HTTP/1.1 500 "), 1);
+  server.Exchange(std::string(kLater) + GetOf("/defer_and_throw"));
+  EXPECT_EQ(CountOf(server.Exchange(std::string(kGetAndClose)), "Hello"), 1);
+  server.Stop();
+}
+
+// Each slot of a pipeline used to have the whole bound of the queue for itself, and what is shared
+// was not counted at all.
+TEST(HttpPipeline, AnswersThatWaitForTheirTurnHaveTheBoundOfOneQueueTogether) {
+  for (const bool shared : {false, true}) {
+    StreamOptions stream;
+    stream.send_queue_bytes_max = 1 << 20;
+    stream.send_queue_bytes_high = 1 << 19;
+    LiveServer server({}, stream);
+    PendingResponse first;
+    const auto body = std::make_shared<const std::string>(100'000, 'b');
+    ASSERT_TRUE(server.service
+                    .Get("/first", [&](Request&, Response& response) { first = response.Defer(); })
+                    .ok());
+    ASSERT_TRUE(server.service
+                    .Get("/large",
+                         [&](Request&, Response& response) {
+                           if (shared) {
+                             response.SharedBody("text/plain", *body, body);
+                           } else {
+                             response.Text(*body);
+                           }
+                         })
+                    .ok());
+    server.Start();
+    // Nine of them fit.
+    Client patient = server.Connect();
+    std::string requests = GetOf("/first");
+    for (int i = 0; i < 9; ++i) requests += GetOf("/large");
+    patient.Send(requests);
+    while (server.counters->buffered_output_bytes.Get() < 900'000) std::this_thread::yield();
+    server.Run([&](Worker&) { first.With([](Response& response) { response.Text("first"); }); });
+    EXPECT_THAT(patient.ReadResponse(), EndsWith("first"));
+    for (int i = 0; i < 9; ++i) EXPECT_THAT(patient.ReadResponse(), EndsWith(*body));
+    // Eleven do not; the first never comes.
+    Client greedy = server.Connect();
+    for (int i = 0; i < 2; ++i) requests += GetOf("/large");
+    greedy.Send(requests);
+    EXPECT_EQ(greedy.ReadToEnd(), "");
+    server.Stop();
+    EXPECT_EQ(
+        server.counters->closed_by_reason[static_cast<int>(CloseReason::kSendQueueFull)].Get(), 1u);
+    EXPECT_EQ(server.counters->buffered_output_bytes.Get(), 0u);
+  }
+}
+
+TEST_F(HttpSessionTest, ReportsContentThatItCollects) {
+  server.Start();
+  Client client = server.Connect();
+  client.Send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n20000\r\n" +
+              std::string(100'000, 'c'));
+  while (server.counters->buffered_input_bytes.Get() < 100'000) std::this_thread::yield();
+  client.Send(std::string(0x20000 - 100'000, 'c') + "\r\n0\r\n\r\n");
+  EXPECT_THAT(client.ReadResponse(), EndsWith("ccc"));
+  while (server.counters->buffered_input_bytes.Get() != 0) std::this_thread::yield();
+  server.Stop();
+}
+
 TEST_F(HttpSessionTest, HoldsAStreamBackWhileThePeerDoesNotRead) {
   PendingResponse later;
   int pieces = 0;

@@ -110,6 +110,29 @@ TEST_F(StaticFilesTest, AnswersConditions) {
   EXPECT_THAT(Get("/static/a.css", "If-Match: \"other\"\r\n"), StartsWith("HTTP/1.1 412 "));
 }
 
+size_t DescriptorCount() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
+// One connection that asked for files without reading them had one descriptor open for each: four
+// thousand requests, and nobody else could connect.
+TEST_F(StaticFilesTest, OneConnectionHoldsFewDescriptorsHoweverManyFilesItAsksFor) {
+  Client client = server.Connect();
+  constexpr int kRequests = 300;
+  std::string requests;
+  for (int i = 0; i < kRequests; ++i) {
+    requests += "GET /static/large.bin HTTP/1.1\r\nHost: a\r\n\r\n";
+  }
+  const size_t before = DescriptorCount();
+  client.Send(requests);
+  while (server.counters->send_stuck.Get() == 0) std::this_thread::yield();
+  EXPECT_LE(DescriptorCount(), before + 20);
+  for (int i = 0; i < kRequests; ++i) {
+    ASSERT_THAT(client.ReadResponse(), EndsWith(large_)) << i;
+  }
+}
+
 TEST_F(StaticFilesTest, ServesOneRange) {
   EXPECT_THAT(Get("/static/a.css", "Range: bytes=2-4\r\n"),
               AllOf(StartsWith("HTTP/1.1 206 "), HasSubstr("Content-Range: bytes 2-4/10\r\n"),

@@ -1,5 +1,6 @@
 #include "protocols/websocket/service/socket_session.h"
 
+#include "protocols/websocket/service/websocket_counters.h"
 #include "tests/protocols/websocket/service/allocation_count.h"
 #include "tests/protocols/websocket/service/socket_fixture.h"
 
@@ -20,6 +21,31 @@ TEST_F(SocketSessionTest, EchoesMessagesOfEveryLengthForm) {
   }
   Feed(Frame(Opcode::kBinary, "\xFF\x00"));
   EXPECT_EQ(Frames(), std::string("binary:\xFF;"));
+}
+
+TEST_F(SocketSessionTest, CountsMessagesAndControlFramesByOpcode) {
+  Open();
+  Feed(Frame(Opcode::kText, "frag", false) + Frame(Opcode::kPing, "now") +
+       Frame(Opcode::kContinuation, "ments") + Frame(Opcode::kBinary, "xyz"));
+  Feed(Frame(Opcode::kPong, "") + Frame(Opcode::kClose, ClosePayloadBytes(1000, "bye")));
+  const WebSocketCounters& slots = WebSocketCounters::Get();
+  const auto received = [&](Opcode opcode) {
+    return Count(slots.received[static_cast<size_t>(opcode)]);
+  };
+  const auto sent = [&](Opcode opcode) { return Count(slots.sent[static_cast<size_t>(opcode)]); };
+  // Fragments are one message.
+  EXPECT_EQ(received(Opcode::kText), 1u);
+  EXPECT_EQ(received(Opcode::kBinary), 1u);
+  EXPECT_EQ(received(Opcode::kPing), 1u);
+  EXPECT_EQ(received(Opcode::kPong), 1u);
+  EXPECT_EQ(received(Opcode::kClose), 1u);
+  EXPECT_EQ(sent(Opcode::kText), 1u);
+  EXPECT_EQ(sent(Opcode::kBinary), 1u);
+  EXPECT_EQ(sent(Opcode::kPing), 0u);
+  EXPECT_EQ(sent(Opcode::kPong), 1u);
+  EXPECT_EQ(sent(Opcode::kClose), 1u);
+  EXPECT_EQ(Count(slots.received_bytes[static_cast<size_t>(Opcode::kText)]), 9u);
+  EXPECT_EQ(Count(slots.sent_bytes[static_cast<size_t>(Opcode::kBinary)]), 3u);
 }
 
 TEST_F(SocketSessionTest, EchoesALargeMessageThatComesInPieces) {
@@ -148,6 +174,100 @@ TEST_F(SocketSessionTest, ASlowReaderIsHeldBackAndThenDrained) {
                          ";text:waits;");
 }
 
+TEST_F(SocketSessionTest, BackpressureIsToldOnceAndThenDrained) {
+  stream_.send_queue_bytes_high = 100'000;
+  stream_.send_queue_bytes_low = 10'000;
+  std::string told;
+  route_.on_backpressure = [&](auto&) { told += "backpressure;"; };
+  route_.on_drained = [&](auto&) { told += "drained;"; };
+  Open();
+  for (int i = 0; i < 3; ++i) socket().SendBinary(std::string(90'000, 'a'));
+  EXPECT_EQ(told, "");
+  AdvanceTime(milliseconds(1));
+  EXPECT_EQ(told, "backpressure;");
+  for (int turns = 0; turns < 100; ++turns) {
+    Frames();
+    AdvanceTime(milliseconds(1));
+  }
+  EXPECT_EQ(told, "backpressure;drained;");
+}
+
+TEST_F(SocketSessionTest, DropOldestDropsWholeMessagesAndNoPong) {
+  stream_.send_queue_bytes_max = 100'000;
+  stream_.send_queue_bytes_high = 100'000;
+  stream_.send_queue_policy = SendQueuePolicy::kDropOldest;
+  Open();
+  EXPECT_EQ(socket().SendText("first"), SendResult::kQueued);
+  EXPECT_EQ(socket().Ping("kept"), SendResult::kQueued);
+  EXPECT_EQ(socket().SendBinary(std::string(60'000, 'b')), SendResult::kQueued);
+  EXPECT_EQ(socket().SendBinary(std::string(60'000, 'c')), SendResult::kDroppedOldest);
+  std::string got;
+  for (int turns = 0; turns < 50; ++turns) {
+    AdvanceTime(milliseconds(1));
+    got += Frames();
+  }
+  EXPECT_TRUE(got == "ping:kept;binary:" + std::string(60'000, 'c') + ";") << got.substr(0, 50);
+}
+
+TEST_F(SocketSessionTest, PolicyCloseSaysGoodbyeWith1008) {
+  stream_.send_queue_bytes_max = 100'000;
+  stream_.send_queue_policy = SendQueuePolicy::kClose;
+  Open();
+  EXPECT_EQ(socket().SendBinary(std::string(99'000, 'a')), SendResult::kQueued);
+  EXPECT_EQ(socket().SendBinary(std::string(9'000, 'b')), SendResult::kClosed);
+  EXPECT_FALSE(socket().open());
+  EXPECT_EQ(socket().SendText("c"), SendResult::kClosed);
+  std::string got;
+  for (int turns = 0; turns < 50; ++turns) {
+    AdvanceTime(milliseconds(1));
+    got += Frames();
+  }
+  EXPECT_TRUE(got == "binary:" + std::string(99'000, 'a') + ";" + Closed(1008));
+  // It lingers for the peer's FIN: a reset would destroy what the peer has not read.
+  AdvanceTime(stream_.timeouts.close + milliseconds(1));
+  EXPECT_EQ(close_.cause, CloseReason::kSendQueueFull);
+  EXPECT_EQ(close_.code, 1008);
+}
+
+TEST_F(SocketSessionTest, ReportsAMessageThatItPutsTogether) {
+  Open();
+  const std::string frame = Frame(Opcode::kBinary, std::string(20'000, 'x'));
+  Feed(frame.substr(0, 15'000));
+  EXPECT_GE(counters_.buffered_input_bytes.Get(), 15'000u);
+  Feed(frame.substr(15'000));
+  AdvanceTime(milliseconds(1));
+  EXPECT_EQ(counters_.buffered_input_bytes.Get(), 0u);
+}
+
+// A peer that takes its output in sips was asked to go and did not have to: each sip restarted the
+// write timeout, and the closing handshake behind the output had no deadline of its own.
+TEST_F(SocketSessionTest, AClosingHandshakeBehindASlowReaderIsBoundedByTheCloseTimeout) {
+  stream_.send_queue_bytes_high = 100'000;
+  stream_.send_queue_bytes_low = 10'000;
+  stream_.timeouts.write = seconds(5);
+  stream_.timeouts.close = seconds(8);
+  Start();
+  peer_ = ring_->ConnectPeer(listening_fd_, {.to_peer_bytes = 1000});
+  peer_->PeerSend("U");
+  AdvanceTime(milliseconds(1));
+  peer_->PeerRead(SIZE_MAX);
+  EXPECT_EQ(socket().SendBinary(std::string(200'000, 'a')), SendResult::kAboveHigh);
+  AdvanceTime(seconds(1));
+  socket().Close(1000);
+  for (int i = 0; i < 7; ++i) {
+    peer_->PeerRead(500);
+    AdvanceTime(seconds(1));
+  }
+  EXPECT_EQ(close_count_, 0);
+  for (int i = 0; i < 2; ++i) {
+    peer_->PeerRead(500);
+    AdvanceTime(seconds(1));
+  }
+  EXPECT_EQ(close_count_, 1);
+  EXPECT_EQ(close_.cause, CloseReason::kCloseTimeout);
+  EXPECT_TRUE(peer_->peer_sees_reset());
+}
+
 TEST_F(SocketSessionTest, ConstructsAndDestroysOneContextPerConnection) {
   for (int i = 0; i < 3; ++i) {
     Open();
@@ -181,19 +301,6 @@ TEST_F(SocketSessionTest, SmallAndWholeMessagesAreEchoedWithoutAnAllocation) {
 TEST(SocketSession, CostsLittleBesidesItsContext) {
   EXPECT_LE(sizeof(Peer<void>), 80u);
   EXPECT_EQ(sizeof(Peer<void>), sizeof(SocketSession));
-}
-
-TEST(RefusalLog, WritesTenLinesASecondAndCountsTheRest) {
-  RefusalLog refusals;
-  const TimePoint second = 1'000'000'000;
-  uint64_t left_out = 0;
-  int lines = 0;
-  for (int i = 0; i < 50; ++i) lines += refusals.Admit(second + i, left_out);
-  EXPECT_EQ(lines, 10);
-  EXPECT_TRUE(refusals.Admit(2 * second + 1, left_out));
-  EXPECT_EQ(left_out, 40u);
-  EXPECT_TRUE(refusals.Admit(2 * second + 2, left_out));
-  EXPECT_EQ(left_out, 0u);
 }
 
 }  // namespace

@@ -1,0 +1,107 @@
+#include "engine/process/connection_inquiry.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <utility>
+
+#include "engine/connection/connection_record.h"
+
+namespace ringmaster {
+namespace {
+
+// Appends the records of a report; false when it is not the one that was asked for, or is cut
+// short.
+bool AppendRecords(int fd, uint64_t request, std::string& out) {
+  ConnectionReportHeader header;
+  if (::pread(fd, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header)) ||
+      header.layout != ConnectionRecord::kLayout || header.request != request ||
+      header.record_bytes != sizeof(ConnectionRecord)) {
+    return false;
+  }
+  const size_t bytes = header.count * sizeof(ConnectionRecord);
+  const size_t begin = out.size();
+  out.resize(begin + bytes);
+  size_t got = 0;
+  while (got < bytes) {
+    const ssize_t count = ::pread(fd, out.data() + begin + got, bytes - got,
+                                  static_cast<off_t>(sizeof(header) + got));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    got += static_cast<size_t>(count);
+  }
+  if (got == bytes) return true;
+  out.resize(begin);
+  return false;
+}
+
+}  // namespace
+
+absl::Status ConnectionInquiry::Open(size_t worker_count) {
+  workers_.resize(worker_count);
+  for (Worker& worker : workers_) {
+    worker.report.Reset(::memfd_create("ringmaster-connections", MFD_CLOEXEC));
+    if (!worker.report.valid()) {
+      return absl::ErrnoToStatus(errno, "cannot make the shared memory for connection reports");
+    }
+  }
+  return absl::OkStatus();
+}
+
+uint64_t ConnectionInquiry::Begin(TimePoint now) {
+  asking_ = std::exchange(waiting_, {});
+  for (Worker& worker : workers_) worker.stage = Stage::kAsked;
+  deadline_ = now + kPatience.count();
+  return ++request_;
+}
+
+void ConnectionInquiry::OnListed(size_t worker, uint64_t request) {
+  // An earlier one: from a worker that was busy then.
+  if (request == request_ && running()) workers_[worker].stage = Stage::kListed;
+}
+
+void ConnectionInquiry::OnGone(size_t worker) {
+  if (worker < workers_.size()) workers_[worker].stage = Stage::kGone;
+}
+
+bool ConnectionInquiry::Done(TimePoint now) const {
+  if (!running()) return false;
+  return now >= deadline_ ||
+         std::none_of(workers_.begin(), workers_.end(),
+                      [](const Worker& worker) { return worker.stage == Stage::kAsked; });
+}
+
+TimePoint ConnectionInquiry::deadline() const {
+  if (!running()) return waiting() ? 0 : kNever;
+  return Done(0) ? 0 : deadline_;
+}
+
+std::string ConnectionInquiry::TakeAnswer(TimePoint now) {
+  std::string out = fmt::format("connections {} {} {} {}\n", ConnectionRecord::kLayout,
+                                sizeof(ConnectionRecord), now, workers_.size());
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Worker& worker = workers_[i];
+    std::string records;
+    if (worker.stage == Stage::kListed && !AppendRecords(worker.report.get(), request_, records)) {
+      worker.stage = Stage::kGone;
+    }
+    const char* const state = worker.stage == Stage::kListed  ? "listed"
+                              : worker.stage == Stage::kAsked ? "busy"
+                                                              : "gone";
+    fmt::format_to(std::back_inserter(out), "worker {} {} {}\n", i, state,
+                   records.size() / sizeof(ConnectionRecord));
+    out += records;
+    // Its memory is wanted for this answer alone. A busy worker may still write into it.
+    if (worker.stage == Stage::kListed) (void)!::ftruncate(worker.report.get(), 0);
+  }
+  deadline_ = kNever;
+  return out;
+}
+
+std::vector<uint64_t> ConnectionInquiry::TakeClients() { return std::exchange(asking_, {}); }
+
+}  // namespace ringmaster

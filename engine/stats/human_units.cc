@@ -1,0 +1,59 @@
+#include "engine/stats/human_units.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string_view>
+
+namespace ringmaster {
+namespace {
+
+// Three significant digits, as far as there is a fraction to show.
+std::string ThreeDigits(double value) {
+  if (value < 9.995) return fmt::format("{:.2f}", value);
+  if (value < 99.95) return fmt::format("{:.1f}", value);
+  return fmt::format("{:.0f}", value);
+}
+
+}  // namespace
+
+std::string HumanBytes(uint64_t bytes) {
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  constexpr std::array<std::string_view, 5> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{} {}", ThreeDigits(value), kUnits[unit]);
+}
+
+std::string HumanUptime(double seconds) {
+  const auto whole = static_cast<uint64_t>(seconds);
+  if (whole >= 86400) return fmt::format("{}d {}h", whole / 86400, whole % 86400 / 3600);
+  if (whole >= 3600) return fmt::format("{}h {}m", whole / 3600, whole % 3600 / 60);
+  if (whole >= 60) return fmt::format("{}m {}s", whole / 60, whole % 60);
+  return fmt::format("{:.1f}s", seconds);
+}
+
+std::string HumanNanoseconds(uint64_t nanoseconds) {
+  if (nanoseconds < 1000) return fmt::format("{} ns", nanoseconds);
+  constexpr std::array<std::string_view, 3> kUnits = {"us", "ms", "s"};
+  double value = static_cast<double>(nanoseconds) / 1000;
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < kUnits.size()) {
+    value /= 1000;
+    ++unit;
+  }
+  return fmt::format("{} {}", ThreeDigits(value), kUnits[unit]);
+}
+
+std::string HumanRate(double per_second) {
+  if (per_second >= 999'500) return ThreeDigits(per_second / 1e6) + "M";
+  if (per_second >= 9'995) return ThreeDigits(per_second / 1e3) + "k";
+  if (per_second >= 99.5 || per_second == 0) return fmt::format("{:.0f}", per_second);
+  return fmt::format("{:.1f}", per_second);
+}
+
+}  // namespace ringmaster

@@ -1,0 +1,68 @@
+#include <new>
+
+#include "engine/connection/operation.h"
+#include "engine/worker/worker.h"
+
+// Without memory: what a connection cannot do costs that connection, what the door cannot take in
+// is closed and counted, and the worker lives. So the worker's lists of this turn's work must not
+// throw: they are appended to from the middle of everything. A connection that finds no room in one
+// of them is aborted; a closing one that finds no room in the list of those is found by looking
+// through the slots.
+
+namespace ringmaster {
+
+void Worker::ScheduleFlush(Connection& connection) {
+  try {
+    flush_list_.push_back({connection.slot_, connection.generation_});
+    connection.flush_scheduled_ = true;
+  } catch (const std::bad_alloc&) {
+    connection.Abort(CloseReason::kNoMemory);
+  }
+}
+
+void Worker::ScheduleOffer(Connection& connection) {
+  if (connection.offer_scheduled_) return;
+  try {
+    offer_list_.push_back({connection.slot_, connection.generation_});
+    connection.offer_scheduled_ = true;
+  } catch (const std::bad_alloc&) {
+    connection.Abort(CloseReason::kNoMemory);
+  }
+}
+
+void Worker::AddStarved(Connection& connection) {
+  try {
+    starved_list_.push_back({connection.slot_, connection.generation_});
+    connection.starved_ = true;
+  } catch (const std::bad_alloc&) {
+    connection.Abort(CloseReason::kNoMemory);
+  }
+}
+
+void Worker::ListForClose(Connection& connection) {
+  if (connection.listed_for_close_) return;
+  try {
+    close_list_.push_back({connection.slot_, connection.generation_});
+    connection.listed_for_close_ = true;
+  } catch (const std::bad_alloc&) {
+    close_list_incomplete_ = true;
+  }
+}
+
+void Worker::ReleaseUnlisted() {
+  close_list_incomplete_ = false;
+  for (uint32_t slot = 0; slot < slab_.slot_count(); ++slot) {
+    Connection* const connection = slab_.At(slot);
+    if (connection == nullptr || connection->state_ != Connection::State::kClosing) continue;
+    connection->NotifyClosed();
+    if (connection->in_flight_ == 0) Release(*connection);
+  }
+}
+
+void Worker::RefuseForMemory(int fd) {
+  counters().refused_no_memory.Add();
+  ++closes_in_flight_;
+  ring_->SubmitClose(fd, UserData(kOperationClose, 0, static_cast<uint32_t>(fd)));
+}
+
+}  // namespace ringmaster

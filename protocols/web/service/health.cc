@@ -1,0 +1,56 @@
+#include "protocols/web/service/health.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace ringmaster::web {
+namespace {
+
+struct Survey {
+  uint32_t ready = 0;
+  bool stopping = false;
+  bool master_gone = false;
+  std::string reasons;  // a line each
+};
+
+Survey Look(const SharedBlock& block, pid_t parent) {
+  Survey survey;
+  const int32_t master = block.header().master_pid.load();
+  survey.master_gone = master != parent;
+  if (survey.master_gone) {
+    survey.reasons += fmt::format("the master (pid {}) is gone\n", master);
+  }
+  for (uint32_t i = 0; i < block.slot_count(); ++i) {
+    const SlotState state = block.slot(i).state.load();
+    if (state == SlotState::kReady) {
+      ++survey.ready;
+      continue;
+    }
+    survey.stopping |= state == SlotState::kStopping || state == SlotState::kStopped;
+    fmt::format_to(std::back_inserter(survey.reasons), "worker {} is {}\n", i,
+                   SlotStateName(state));
+  }
+  return survey;
+}
+
+Health Report(const SharedBlock& block, const Survey& survey, bool ok) {
+  return {ok, fmt::format("{}: {}{} of {} workers ready\n{}", ok ? "ok" : "not ok",
+                          survey.stopping ? "stopping, " : "", survey.ready, block.slot_count(),
+                          survey.reasons)};
+}
+
+}  // namespace
+
+Health Liveness(const SharedBlock& block, pid_t parent) {
+  const Survey survey = Look(block, parent);
+  return Report(block, survey, !survey.master_gone && survey.ready > 0);
+}
+
+Health Readiness(const SharedBlock& block, pid_t parent) {
+  const Survey survey = Look(block, parent);
+  return Report(block, survey,
+                !survey.master_gone && !survey.stopping && survey.ready == block.slot_count());
+}
+
+}  // namespace ringmaster::web
