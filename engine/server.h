@@ -50,7 +50,8 @@ struct ServerOptions {
   uint64_t buffered_bytes_hard = 512u << 20;
   // How long the first bytes of a new connection may wait for the worker. When more come than it
   // can serve it accepts only as many as it can serve in a part of that time, and refuses who has
-  // waited longer all the same: so that work is not done for clients that have given up. 0 = off.
+  // waited twice as long all the same: so that work is not done for clients that have given up. 0 =
+  // off.
   Duration queue_time_max = std::chrono::milliseconds(500);
   // A turn of the loop that lasts longer is reported with the handler's stack; past the second,
   // the master replaces the worker. 0 = off.

@@ -126,10 +126,12 @@ void OpenLoad::GiveUpOverdue(Clock::time_point now) {
     if (attempt.fd < 0 || attempt.due != due || attempt.given_up) continue;
     attempt.given_up = true;
     ++late_;
-    // A cancel finds the step under way, the shutdown ends one that begins behind it.
+    // The shutdown ends whatever step is under way or begins behind it; the cancel is for a connect
+    // that waits for its answer. By user_data: by descriptor the kernel would look at every
+    // request.
     shutdown(attempt.fd, SHUT_RDWR);
     io_uring_sqe* sqe = ring_.NextSqe();
-    io_uring_prep_cancel_fd(sqe, attempt.fd, IORING_ASYNC_CANCEL_ALL);
+    io_uring_prep_cancel64(sqe, index * 4 + kConnect, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = index * 4 + kOther;
   }

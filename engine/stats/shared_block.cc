@@ -28,7 +28,7 @@ absl::StatusOr<void*> MapShared(int fd, size_t bytes) {
 template <size_t kBytes>
 void CopyText(char (&to)[kBytes], std::string_view from) {
   const size_t bytes = std::min(from.size(), kBytes - 1);
-  std::memcpy(to, from.data(), bytes);
+  if (bytes > 0) std::memcpy(to, from.data(), bytes);
   to[bytes] = '\0';
 }
 

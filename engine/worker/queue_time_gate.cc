@@ -25,7 +25,9 @@ bool QueueTimeGate::WantsSample() {
 QueueTimeGate::Verdict QueueTimeGate::OnFirstDelivery(TimePoint now, Duration waited) {
   ++served_since_opened_;
   if (!closed_ && waited >= queue_time_max_ / 8) Close(now);
-  return waited > queue_time_max_ ? Verdict::kRefuse : Verdict::kServe;
+  // Few new ones: it is not they that keep the worker busy, and refusing them frees nothing.
+  const bool many = served_since_opened_ > kBacklogMin;
+  return many && waited > 2 * queue_time_max_ ? Verdict::kRefuse : Verdict::kServe;
 }
 
 void QueueTimeGate::OnTurn(TimePoint now, bool idle) {

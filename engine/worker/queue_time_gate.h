@@ -17,7 +17,7 @@ namespace ringmaster {
 // has taken in, and then opens again for about as many as it can serve in a fifth of
 // queue_time_max. The others wait in the kernel's queue, which is shortened to that number
 // meanwhile; beyond it the kernel drops their SYN at a cost of nearly nothing, and they try again.
-// Connections that waited longer than queue_time_max all the same are refused (kRefuse).
+// Who has waited twice queue_time_max all the same is refused, unless there are few.
 //
 //               first bytes waited >= close_above
 //     open ──────────────────────────────────────────▶ closed
