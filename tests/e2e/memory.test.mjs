@@ -7,7 +7,7 @@ import { demoConfig, eventually, sanitized, startServer } from './lib/server.mjs
 import { close, openWebSocket } from './lib/websocket_client.mjs';
 
 const count = 10_000;
-const bytesPerConnectionMax = 320;
+const bytesPerConnectionMax = 384;
 const descriptors = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim();
 const skip = sanitized ? 'a sanitizer has memory of its own'
     : descriptors !== 'unlimited' && Number(descriptors) < 2 * count ? `RLIMIT_NOFILE is ${descriptors}; ${2 * count} are needed`

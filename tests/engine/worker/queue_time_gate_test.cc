@@ -65,10 +65,22 @@ TEST(QueueTimeGate, ShortensTheQueueToWhatIsServedInAFifthOfTheBound) {
   EXPECT_EQ(gate.backlog(), QueueTimeGate::kBacklogMin);
 }
 
-TEST(QueueTimeGate, RefusesWhoHasWaitedTooLong) {
+TEST(QueueTimeGate, RefusesWhoHasWaitedTooLongAmongMany) {
   QueueTimeGate gate(kMax, kBacklog);
-  EXPECT_EQ(gate.OnFirstDelivery(At(0), milliseconds(500)), Verdict::kServe);
-  EXPECT_EQ(gate.OnFirstDelivery(At(0), milliseconds(501)), Verdict::kRefuse);
+  for (uint32_t i = 0; i < QueueTimeGate::kBacklogMin; ++i) {
+    EXPECT_EQ(gate.OnFirstDelivery(At(0), milliseconds(100)), Verdict::kServe);
+  }
+  EXPECT_EQ(gate.OnFirstDelivery(At(0), milliseconds(1000)), Verdict::kServe);
+  EXPECT_EQ(gate.OnFirstDelivery(At(0), milliseconds(1001)), Verdict::kRefuse);
+}
+
+// Others keep the worker busy: an unread echo flood had health checks refused that came alone.
+TEST(QueueTimeGate, ServesTheFewThatComeWhileOthersKeepTheWorkerBusy) {
+  QueueTimeGate gate(kMax, kBacklog);
+  for (int64_t ms = 0; ms < 10'000; ms += 50) {
+    EXPECT_EQ(gate.OnFirstDelivery(At(ms), milliseconds(1500)), Verdict::kServe);
+    gate.OnTurn(At(ms + 40), /*idle=*/false);
+  }
 }
 
 TEST(QueueTimeGate, ForgetsTheOverloadAfterACalmSecond) {
