@@ -262,6 +262,9 @@ const attacks = [
     },
     fromProgress: true,
     closed: 'closed_write_timeout',
+    // A thousand with inputHeld each may come to limits.buffered_bytes_hard, and the fattest go at once; an echo that
+    // the output queue refuses ends its connection with a close frame, which is not read either.
+    orClosed: ['closed_memory', 'closed_close_timeout'],
     goodbye: wasReset,
     held: limits.send_queue_bytes_high + messageBytes + inputHeld,
   },
