@@ -168,8 +168,11 @@ absl::StatusOr<ConnectionListing> ConnectionListing::Parse(std::string_view answ
     }
     const size_t before = listing.records.size();
     listing.records.resize(before + worker.count);
-    std::memcpy(static_cast<void*>(listing.records.data() + before), answer.data(),
-                worker.count * sizeof(ConnectionRecord));
+    // An empty vector has no address, and memcpy(3) takes no null, not even for nothing.
+    if (worker.count > 0) {
+      std::memcpy(static_cast<void*>(listing.records.data() + before), answer.data(),
+                  worker.count * sizeof(ConnectionRecord));
+    }
     answer.remove_prefix(worker.count * sizeof(ConnectionRecord));
     listing.workers.push_back(std::move(worker));
   }
