@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <optional>
 
+#include "engine/base/write_all.h"
 #include "engine/process/worker_inheritance.h"
 
 namespace ringmaster {
@@ -58,15 +59,10 @@ absl::StatusOr<std::string> LoadConfigurationText(const std::string& path) {
 
 absl::StatusOr<UniqueFd> MakeConfigurationSnapshot() {
   if (!Remembered()) return UniqueFd();
-  const std::string& text = *Remembered();
   UniqueFd fd(::memfd_create("ringmaster-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot make the configuration snapshot");
-  size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t bytes = ::write(fd.get(), text.data() + written, text.size() - written);
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) return absl::ErrnoToStatus(errno, "cannot write the configuration snapshot");
-    written += static_cast<size_t>(bytes);
+  if (!WriteAll(fd.get(), *Remembered())) {
+    return absl::ErrnoToStatus(errno, "cannot write the configuration snapshot");
   }
   ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   return fd;

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "engine/base/write_all.h"
+
 namespace ringmaster {
 namespace {
 
@@ -23,16 +25,6 @@ absl::StatusOr<Pipe> MakePipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "cannot make a pipe");
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
-bool WriteAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t bytes = ::write(fd, text.data(), text.size());
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes < 0) return false;
-    text.remove_prefix(static_cast<size_t>(bytes));
-  }
-  return true;
 }
 
 // False at end of file.

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/write_all.h"
 #include "engine/stats/shared_status.h"
 
 namespace ringmaster {
@@ -33,14 +34,8 @@ constexpr std::string_view kPlain = "\x1b[m";
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH};
 constexpr ScreenSize kUsualSize = {80, 24};
 
-void Write(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t bytes = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return;  // the terminal is gone: SIGHUP is on its way
-    text.remove_prefix(static_cast<size_t>(bytes));
-  }
-}
+// That it fails is no news: the terminal is gone, and SIGHUP is on its way.
+void Write(std::string_view text) { static_cast<void>(WriteAll(STDOUT_FILENO, text)); }
 
 }  // namespace
 
