@@ -20,16 +20,12 @@ UserData Connection::Tag(uint8_t operation) const {
 }
 
 const PeerAddress& Connection::peer() const {
-  if (peer_.family == AF_UNSPEC && fd_ >= 0) peer_ = ring().PeerOf(fd_);
+  if (peer_.family == AF_UNSPEC) peer_ = PeerNow();
   return peer_;
 }
 
 PeerAddress Connection::PeerNow() const {
-  if (peer_.family != AF_UNSPEC || fd_ < 0) return peer_;
-  sockaddr_storage storage = {};
-  socklen_t size = sizeof(storage);
-  if (getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return peer_;
-  return PeerAddress::Of(storage);
+  return peer_.family == AF_UNSPEC && fd_ >= 0 ? ring().PeerOf(fd_) : peer_;
 }
 
 void Connection::CountMessage() {

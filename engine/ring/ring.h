@@ -132,7 +132,7 @@ class Ring {
 
   // shutdown(2) with SHUT_WR or SHUT_RDWR. Errors are ignored: the peer may be gone.
   virtual void Shutdown(int fd, int how) = 0;
-  // getpeername(2); unspecified when the peer is gone.
+  // getpeername(2); unspecified when the peer is gone. Async-signal-safe.
   virtual PeerAddress PeerOf(int fd) = 0;
   // One send(2) that does not wait. False when it did not take all of `bytes`.
   virtual bool SendNow(int fd, std::string_view bytes) = 0;
