@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <span>
 #include <string_view>
 
 namespace ringmaster {
@@ -15,18 +16,23 @@ std::string ThreeDigits(double value) {
   return fmt::format("{:.0f}", value);
 }
 
+// The smallest unit whole, a larger one as soon as the smaller would need four digits.
+std::string InUnits(uint64_t amount, unsigned step, std::span<const std::string_view> units) {
+  if (amount < step) return fmt::format("{} {}", amount, units.front());
+  double value = static_cast<double>(amount) / step;
+  size_t unit = 1;
+  while (value >= 999.5 && unit + 1 < units.size()) {
+    value /= step;
+    ++unit;
+  }
+  return fmt::format("{} {}", ThreeDigits(value), units[unit]);
+}
+
 }  // namespace
 
 std::string HumanBytes(uint64_t bytes) {
-  if (bytes < 1024) return fmt::format("{} B", bytes);
-  constexpr std::array<std::string_view, 5> kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
-  double value = static_cast<double>(bytes) / 1024;
-  size_t unit = 0;
-  while (value >= 999.5 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  return fmt::format("{} {}", ThreeDigits(value), kUnits[unit]);
+  constexpr std::array<std::string_view, 6> kUnits = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  return InUnits(bytes, 1024, kUnits);
 }
 
 std::string HumanUptime(double seconds) {
@@ -38,15 +44,8 @@ std::string HumanUptime(double seconds) {
 }
 
 std::string HumanNanoseconds(uint64_t nanoseconds) {
-  if (nanoseconds < 1000) return fmt::format("{} ns", nanoseconds);
-  constexpr std::array<std::string_view, 3> kUnits = {"us", "ms", "s"};
-  double value = static_cast<double>(nanoseconds) / 1000;
-  size_t unit = 0;
-  while (value >= 999.5 && unit + 1 < kUnits.size()) {
-    value /= 1000;
-    ++unit;
-  }
-  return fmt::format("{} {}", ThreeDigits(value), kUnits[unit]);
+  constexpr std::array<std::string_view, 4> kUnits = {"ns", "us", "ms", "s"};
+  return InUnits(nanoseconds, 1000, kUnits);
 }
 
 std::string HumanRate(double per_second) {
