@@ -11,32 +11,27 @@
 
 namespace ringmaster {
 
-void Worker::ScheduleFlush(Connection& connection) {
+bool Worker::ListOrAbort(std::vector<SlotRef>& list, Connection& connection) {
   try {
-    flush_list_.push_back({connection.slot_, connection.generation_});
-    connection.flush_scheduled_ = true;
+    list.push_back({connection.slot_, connection.generation_});
+    return true;
   } catch (const std::bad_alloc&) {
     connection.Abort(CloseReason::kNoMemory);
+    return false;
   }
+}
+
+void Worker::ScheduleFlush(Connection& connection) {
+  if (ListOrAbort(flush_list_, connection)) connection.flush_scheduled_ = true;
 }
 
 void Worker::ScheduleOffer(Connection& connection) {
   if (connection.offer_scheduled_) return;
-  try {
-    offer_list_.push_back({connection.slot_, connection.generation_});
-    connection.offer_scheduled_ = true;
-  } catch (const std::bad_alloc&) {
-    connection.Abort(CloseReason::kNoMemory);
-  }
+  if (ListOrAbort(offer_list_, connection)) connection.offer_scheduled_ = true;
 }
 
 void Worker::AddStarved(Connection& connection) {
-  try {
-    starved_list_.push_back({connection.slot_, connection.generation_});
-    connection.starved_ = true;
-  } catch (const std::bad_alloc&) {
-    connection.Abort(CloseReason::kNoMemory);
-  }
+  if (ListOrAbort(starved_list_, connection)) connection.starved_ = true;
 }
 
 void Worker::ListForClose(Connection& connection) {
@@ -61,8 +56,7 @@ void Worker::ReleaseUnlisted() {
 
 void Worker::RefuseForMemory(int fd) {
   counters().refused_no_memory.Add();
-  ++closes_in_flight_;
-  ring_->SubmitClose(fd, UserData(kOperationClose, 0, static_cast<uint32_t>(fd)));
+  CloseDescriptor(fd);
 }
 
 }  // namespace ringmaster

@@ -160,6 +160,11 @@ class Worker {
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
 
  private:
+  // By slot and generation: a connection may be released before its entry in a list is reached.
+  struct SlotRef {
+    uint32_t slot;
+    uint32_t generation;
+  };
   struct Posted;  // what other threads queue
   struct Report;  // connection_report.h
 
@@ -182,6 +187,7 @@ class Worker {
   void RearmStarved();
   void ReleaseClosed();
   void ReleaseUnlisted();
+  bool ListOrAbort(std::vector<SlotRef>& list, Connection& connection);
   void Release(Connection& connection);
   void TellStop(bool also_fresh);
   bool Stopped() const;
@@ -223,12 +229,7 @@ class Worker {
   TurnTimings timings_;
   Ring::Figures published_;  // what the ring had counted when its figures were published last
 
-  // Work of this turn, by slot and generation: a connection may be released before its entry is
-  // reached.
-  struct SlotRef {
-    uint32_t slot;
-    uint32_t generation;
-  };
+  // Work of this turn.
   std::vector<SlotRef> flush_list_;
   std::vector<SlotRef> offer_list_;
   std::vector<SlotRef> starved_list_;
