@@ -1,14 +1,10 @@
 // The page in a real browser, and the origin check as a browser meets it: pages of other origins.
 
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
+import { launchChromium, skip } from './lib/chromium.mjs';
 import { demoConfig, patience, startServer, within } from './lib/server.mjs';
-
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(fs.existsSync);
-const { chromium } = await import('playwright-core').catch(() => ({}));
-const skip = !executablePath ? 'no Chromium on this machine' : !chromium ? 'playwright-core is not installed (npm ci)' : false;
 
 // A page of another origin: another port of the same host.
 function startPage() {
@@ -27,13 +23,7 @@ before(async () => {
   if (skip) return;
   friend = await startPage();
   stranger = await startPage();
-  browser = await chromium.launch({
-    executablePath,
-    headless: true,
-    timeout: patience,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-  });
+  browser = await launchChromium();
 });
 after(async () => {
   await browser?.close();

@@ -1,14 +1,11 @@
 // The dashboard in a real browser, over TCP with a token: what it shows, that it lives, that a keyboard is enough.
 
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
+import { launchChromium, skip } from './lib/chromium.mjs';
 import { demoConfig, eventually, patience, startServer } from './lib/server.mjs';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(fs.existsSync);
-const { chromium } = await import('playwright-core').catch(() => ({}));
-const skip = !executablePath ? 'no Chromium on this machine' : !chromium ? 'playwright-core is not installed (npm ci)' : false;
 const token = 'a-token-for-the-tests';
 
 let browser;
@@ -33,13 +30,7 @@ function startLoad() {
 
 before(async () => {
   if (skip) return;
-  browser = await chromium.launch({
-    executablePath,
-    headless: true,
-    timeout: patience,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-  });
+  browser = await launchChromium();
   server = await startServer({ config: demoConfig((config) => { config.admin = { address: '127.0.0.1:0', token }; }) });
   admin = `http://${(await server.status()).admin.address}/`;
   stopLoad = startLoad();
