@@ -53,8 +53,7 @@ void Worker::EnforceMemoryLimits() {
 // much already.
 void Worker::HoldBack(Connection& connection) {
   if (connection.held_back_ || !connection.open()) return;
-  connection.held_back_ = true;
-  held_back_list_.push_back({connection.slot_, connection.generation_});
+  if (ListOrAbort(held_back_list_, connection)) connection.held_back_ = true;
 }
 
 void Worker::ReleaseHeldBack() {
@@ -99,8 +98,8 @@ void Worker::PauseFattest(size_t excess) {
   });
   while (paused < excess && !fattest_.empty()) {
     const Fat fat = TakeFattest();
-    slab_.Get(fat.ref.slot, fat.ref.generation)->PauseForMemory();
-    paused_list_.push_back(fat.ref);
+    Connection& connection = *slab_.Get(fat.ref.slot, fat.ref.generation);
+    if (ListOrAbort(paused_list_, connection)) connection.PauseForMemory();
     paused += fat.bytes;
   }
 }
