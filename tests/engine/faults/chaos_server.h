@@ -11,7 +11,7 @@
 #include "protocols/web/service/server.h"
 #include "tests/engine/faults/chaos_round.h"
 #include "tests/engine/faults/fault_ring.h"
-#include "tests/engine/faults/line_protocol.h"
+#include "tests/engine/line_protocol.h"
 
 namespace ringmaster::faults {
 

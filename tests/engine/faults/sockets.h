@@ -5,10 +5,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <string>
-#include <string_view>
+
+#include "tests/engine/socket_bytes.h"
 
 // Blocking sockets of the clients in these tests. A client whose server does not answer gives up
 // after ten seconds and says what it has: the test then fails and does not hang.
@@ -44,32 +43,6 @@ inline int ConnectTo(uint16_t port) {
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) return fd;
   close(fd);
   return -1;
-}
-
-inline void SendAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return;
-    bytes.remove_prefix(static_cast<size_t>(sent));
-  }
-}
-
-// Exactly so many, or what came before the end.
-inline std::string ReadBytes(int fd, size_t bytes) {
-  std::string all(bytes, '\0');
-  const ssize_t got = recv(fd, all.data(), bytes, MSG_WAITALL);
-  all.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
-  return all;
-}
-
-inline std::string ReadToEnd(int fd) {
-  std::string all;
-  char buffer[65536];
-  while (true) {
-    const ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
-    if (got <= 0) return all;
-    all.append(buffer, static_cast<size_t>(got));
-  }
 }
 
 }  // namespace ringmaster::faults

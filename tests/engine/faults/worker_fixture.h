@@ -12,9 +12,9 @@
 #include "engine/worker/worker.h"
 #include "gtest/gtest.h"
 #include "tests/engine/faults/fault_ring.h"
-#include "tests/engine/faults/line_protocol.h"
 #include "tests/engine/faults/memory_faults.h"
 #include "tests/engine/faults/sockets.h"
+#include "tests/engine/line_protocol.h"
 
 namespace ringmaster::faults {
 

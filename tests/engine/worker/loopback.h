@@ -4,12 +4,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <string>
-#include <string_view>
 
 #include "gtest/gtest.h"
+#include "tests/engine/socket_bytes.h"
 
 // Blocking sockets on the loopback interface: a test's clients of a real worker.
 
@@ -39,32 +37,6 @@ inline int ConnectTo(uint16_t port, const char* host = "127.0.0.1") {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
   return fd;
-}
-
-inline void SendAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return;
-    bytes.remove_prefix(static_cast<size_t>(sent));
-  }
-}
-
-// Until FIN or RST; what was read.
-inline std::string ReadToEnd(int fd) {
-  std::string all;
-  char buffer[65536];
-  while (true) {
-    const ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
-    if (got <= 0) return all;
-    all.append(buffer, static_cast<size_t>(got));
-  }
-}
-
-inline std::string ReadBytes(int fd, size_t bytes) {
-  std::string all(bytes, '\0');
-  const ssize_t got = recv(fd, all.data(), bytes, MSG_WAITALL);
-  all.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
-  return all;
 }
 
 }  // namespace ringmaster

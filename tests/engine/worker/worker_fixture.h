@@ -13,19 +13,10 @@
 #include "engine/ring/kernel_ring.h"
 #include "engine/worker/worker.h"
 #include "gtest/gtest.h"
+#include "tests/engine/line_protocol.h"
 #include "tests/engine/worker/loopback.h"
 
 namespace ringmaster {
-struct LineProtocol {
-  static constexpr std::string_view kName = "line";
-  using Message = std::string_view;
-  static FrameResult Frame(std::string_view input) {
-    const size_t end = input.find('\n');
-    return end == input.npos ? FrameResult::More() : FrameResult::Message(end + 1);
-  }
-  static Message Decode(std::string_view frame) { return frame.substr(0, frame.size() - 1); }
-  static void Encode(std::string_view message, std::string& out) { out.append(message) += '\n'; }
-};
 
 struct Counted {
   Counted() { ++constructed; }

@@ -5,9 +5,9 @@
 
 #include "engine/framed_protocol.h"
 
-namespace ringmaster::faults {
+namespace ringmaster {
 
-// Lines, for clients that are a few lines themselves.
+// Lines, for tests whose clients are a few lines themselves.
 struct LineProtocol {
   static constexpr std::string_view kName = "line";
   using Message = std::string_view;
@@ -21,4 +21,4 @@ struct LineProtocol {
 
 using Lines = FramedProtocol<LineProtocol>;
 
-}  // namespace ringmaster::faults
+}  // namespace ringmaster
