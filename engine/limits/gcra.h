@@ -40,6 +40,8 @@ class Gcra {
 
   // Zero: allowed, and counted. Else how long until the next one would be; nothing was counted.
   Duration Take(int64_t& arrival, TimePoint now) const {
+    // Not even the time is kept: that of another worker may be later than `now`.
+    if (!limited()) return Duration::zero();
     if (const int64_t wait = arrival - tolerance_ - now; wait > 0) return Duration(wait);
     arrival = std::max(arrival, now) + interval_;
     return Duration::zero();

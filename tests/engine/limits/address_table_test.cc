@@ -73,6 +73,16 @@ AddressLimits ConnectionsMax(uint32_t max) {
   return limits;
 }
 
+// Once an address without an accept rate was refused for one when the other worker's turn had begun
+// later.
+TEST(AddressTable, WorkersNeedNotAgreeOnTheTime) {
+  SharedTable shared(ConnectionsMax(4));
+  AddressTable late = shared.For(0);
+  AddressTable early = shared.For(1);
+  EXPECT_EQ(late.Admit(Peer("192.0.2.1"), kNow).verdict, Verdict::kAdmitted);
+  EXPECT_EQ(early.Admit(Peer("192.0.2.1"), kNow - kSecond).verdict, Verdict::kAdmitted);
+}
+
 TEST(AddressTable, AdmitsUpToTheLimitAndAgainWhenSomebodyHasLeft) {
   SharedTable shared(ConnectionsMax(2));
   AddressTable table = shared.For(0);

@@ -56,6 +56,10 @@ TEST(Gcra, WithoutALimitEverythingIsAllowedAndNothingRemembered) {
   EXPECT_EQ(Burst(gcra, arrival, kStart, 1000), 1000);
   std::atomic<int64_t> shared = 0;
   EXPECT_EQ(gcra.Take(shared, kStart), Duration::zero());
+  // Of a worker whose turn began earlier.
+  EXPECT_EQ(gcra.Take(shared, kStart - kSecond), Duration::zero());
+  EXPECT_EQ(arrival, 0);
+  EXPECT_EQ(shared, 0);
 }
 
 TEST(Gcra, ExtremeRatesDoNotOverflow) {
