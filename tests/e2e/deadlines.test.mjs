@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { AtOnce } from './lib/at_once.mjs';
 import { far, fileBytes } from './lib/attack_run.mjs';
 import { Attacker } from './lib/attackers.mjs';
 import { waitedForCpu } from './lib/cpu.mjs';
@@ -189,38 +190,45 @@ function assertLived(client, figure, waited, what) {
   assert.ok(lived <= figure + lateMilliseconds + waited, `${what}: ended after ${lived.toFixed(1)} ms of ${figure}`);
 }
 
+// Resolves to the figures in words.
+async function measure(name) {
+  const { server, ports: [root, listener, off] } = await startFor(name);
+  const { act, paths: [plain, own, never] = ['/hello'], closed } = kinds[name];
+  const waited = waitedSince(server);
+  const timed = [['the root', root, plain, ofRoot], ['a listener', listener, plain, ofListener]];
+  const unbounded = [['a listener without', off, plain]];
+  if (own !== undefined) {
+    timed.push(['a route', root, own, ofRoute], ['a route of that listener', listener, own, ofRoute],
+               ['a route of the listener without', off, own, ofRoute]);
+    unbounded.push(['a route without', root, never], ['a route without, of that listener', listener, never]);
+  }
+  const ending = timed.map(([, port, path]) => new Client(port, act(path)));
+  const staying = unbounded.map(([, port, path]) => new Client(port, act(path)));
+  await within(Promise.all(ending.map((client) => client.ended)), 'ends of all that have a deadline');
+  // For at least three times the longest figure that could be meant.
+  await pause(3 * ofListener);
+  for (const [i, client] of staying.entries()) {
+    assert.equal(client.attacker.ended, null, `${unbounded[i][0]}: ended, ${client.attacker.how} ${client.attacker.head}`);
+    assert.notEqual(client.attacker.began, null, unbounded[i][0]);
+    client.destroy();
+  }
+  for (const [i, [what, , , figure]] of timed.entries()) assertLived(ending[i], figure, waited(), what);
+  await eventually(async () => (await server.counters()).connections_open === 0, 'no connection left');
+  const counters = await server.counters();
+  const expiries = Object.entries(counters).filter(([key, value]) =>
+      /^closed_.*(timeout|rate|lifetime)$/.test(key) && value > 0);
+  assert.deepEqual(expiries, [[closed, timed.length]]);
+  const late = timed.map(([what, , , figure], i) => `${what} ${figure} +${(ending[i].lived - figure).toFixed(1)}`);
+  const figures = `${late.join(', ')} ms; ${waited().toFixed(0)} ms without a CPU`;
+  await server.stop();
+  return figures;
+}
+
+// They wait nearly all the time.
+const turns = new AtOnce(4);
 for (const name of Object.keys(kinds)) {
-  test(`${name}: at the root, for a listener, for a route, and off`, async (t) => {
-    const { server, ports: [root, listener, off] } = await startFor(name);
-    const { act, paths: [plain, own, never] = ['/hello'], closed } = kinds[name];
-    const waited = waitedSince(server);
-    const timed = [['the root', root, plain, ofRoot], ['a listener', listener, plain, ofListener]];
-    const unbounded = [['a listener without', off, plain]];
-    if (own !== undefined) {
-      timed.push(['a route', root, own, ofRoute], ['a route of that listener', listener, own, ofRoute],
-                 ['a route of the listener without', off, own, ofRoute]);
-      unbounded.push(['a route without', root, never], ['a route without, of that listener', listener, never]);
-    }
-    const ending = timed.map(([, port, path]) => new Client(port, act(path)));
-    const staying = unbounded.map(([, port, path]) => new Client(port, act(path)));
-    await within(Promise.all(ending.map((client) => client.ended)), 'ends of all that have a deadline');
-    // For at least three times the longest figure that could be meant.
-    await pause(3 * ofListener);
-    for (const [i, client] of staying.entries()) {
-      assert.equal(client.attacker.ended, null, `${unbounded[i][0]}: ended, ${client.attacker.how} ${client.attacker.head}`);
-      assert.notEqual(client.attacker.began, null, unbounded[i][0]);
-      client.destroy();
-    }
-    const late = timed.map(([what, , , figure], i) => `${what} ${figure} +${(ending[i].lived - figure).toFixed(1)}`);
-    t.diagnostic(`${late.join(', ')} ms; ${waited().toFixed(0)} ms without a CPU`);
-    for (const [i, [what, , , figure]] of timed.entries()) assertLived(ending[i], figure, waited(), what);
-    await eventually(async () => (await server.counters()).connections_open === 0, 'no connection left');
-    const counters = await server.counters();
-    const expiries = Object.entries(counters).filter(([key, value]) =>
-        /^closed_.*(timeout|rate|lifetime)$/.test(key) && value > 0);
-    assert.deepEqual(expiries, [[closed, timed.length]]);
-    await server.stop();
-  });
+  const figures = turns.run(() => measure(name));
+  test(`${name}: at the root, for a listener, for a route, and off`, async (t) => t.diagnostic(await figures));
 }
 
 function startPlain(timeouts) {
