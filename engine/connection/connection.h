@@ -290,6 +290,7 @@ class Connection {
   size_t HeldBytes() const;
   void PauseForMemory();
   void ResumeFromMemory();
+  void TryWithoutMemory();
   void AbortForMemory();
 
   // -- own_bounds.cc

@@ -37,11 +37,17 @@ void Connection::PauseForMemory() {
   UpdateReceiving();
 }
 
+// There is room again: the peer could not send meanwhile, so its body has its whole time again.
 void Connection::ResumeFromMemory() {
+  if (state_ == State::kOpen && wait_ == Wait::kBody) RestartWait(Wait::kBody);
+  TryWithoutMemory();
+}
+
+// There is no room yet. Its time goes on.
+void Connection::TryWithoutMemory() {
   memory_paused_ = false;
   if (state_ != State::kOpen) return;
-  // The peer could not send meanwhile: its body has its whole time again, and it was not idle.
-  if (wait_ == Wait::kBody) RestartWait(Wait::kBody);
+  // It was not idle.
   last_activity_ = worker_->now();
   UpdateReceiving();
 }
@@ -50,7 +56,8 @@ void Connection::ResumeFromMemory() {
 void Connection::AbortForMemory() {
   FreeRemainder();
   SetHeldBytes(0, 0);
-  // The kernel may be reading from the queue: it goes with the last completion.
+  // While the kernel may be reading from the queue it stays, and goes with the last completion.
+  if (!send_in_flight_ && !file_read_in_flight_ && queue_ != nullptr) ReleaseQueue();
   doomed_ = true;
   worker_->Doom(HeldBytes());
   // Also for who was on its way out: what it had to send yet is lost for this.

@@ -26,4 +26,8 @@ enum Operation : uint8_t {
   kOperationWake,
 };
 
+constexpr bool IsOfConnection(Operation operation) {
+  return operation >= kOperationReceive && operation <= kOperationCancel;
+}
+
 }  // namespace ringmaster

@@ -301,6 +301,13 @@ void Connection::SubmitFront(bool stuck) {
   SendQueue::Gather front;
   SendQueue::FileRead read;
   try {
+    if (!stuck && !worker_->MayOutput() && bytes_bounded() > kSmallOutputBytes) [[unlikely]] {
+      // Its turn is the next one. What it was received in is needed until then.
+      queue_->CopyLeased();
+      worker_->counters().sends_postponed.Add();
+      if (!flush_scheduled_) worker_->ScheduleFlush(*this);
+      return;
+    }
     if (stuck) {
       // Until the peer takes it the connection holds what it needs and no more.
       queue_->CopyLeased();
@@ -316,6 +323,7 @@ void Connection::SubmitFront(bool stuck) {
     if (read.fd >= 0) {
       file_read_in_flight_ = true;
       ++in_flight_;
+      worker_->CountOutput(read.bytes);
       ring().SubmitRead(read.fd, read.buffer, read.bytes, read.offset, Tag(kOperationFileRead));
     }
     return;
@@ -323,6 +331,7 @@ void Connection::SubmitFront(bool stuck) {
   send_in_flight_ = true;
   send_stuck_ = stuck;
   ++in_flight_;
+  worker_->CountOutput(front.bytes);
   const UserData tag = Tag(kOperationSend);
   if (stuck) {
     worker_->counters().send_stuck.Add();

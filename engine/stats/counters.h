@@ -50,6 +50,8 @@ namespace ringmaster {
   X(deadline_rearmed, "read deadlines re-armed after activity")                        \
   X(timers_fired, "user timers fired")                                                 \
   X(loop_turns, "turns of the loop")                                                   \
+  X(turns_crowded, "turns that left completions to the next: no time for all")         \
+  X(sends_postponed, "sends left to the next turn: enough had been sent in one")       \
   X(ring_enters, "io_uring_enter calls")                                               \
   X(ring_submissions, "SQEs submitted")                                                \
   X(ring_completions, "CQEs handled")                                                  \

@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -25,6 +27,8 @@ namespace {
 constexpr size_t kShareMax = 16 * 1024;
 // How often it is looked whether a deadline has passed of somebody who is paused.
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);
+// Of those who are paused, how many may try at each look.
+constexpr size_t kTryingPart = 16;
 // The walk over all connections is worth repeating when the sum has grown by so much.
 constexpr size_t kStepMin = 64 * 1024;
 
@@ -124,11 +128,19 @@ void Worker::AbortFattest(size_t excess) {
     slab_.Get(fat.ref.slot, fat.ref.generation)->AbortForMemory();
     freed += fat.bytes;
   }
+  // What is freed in pieces of every size would stay with the allocator: half as much again as is
+  // held. The walk costs milliseconds.
+  if (now_ - trimmed_at_ >= kWatchPeriod.count()) {
+    trimmed_at_ = now_;
+    malloc_trim(0);
+  }
 }
 
-// No receive is armed for a connection that is paused, so no timeout runs. The item of which it
-// holds the beginning must come to its end all the same, or it would wait for ever for the memory
-// that it keeps itself.
+// No receive is armed for a connection that is paused, so no timeout runs, and a peer that has left
+// is not noticed. The item of which it holds the beginning must come to its end all the same, or it
+// would wait for ever for the memory that it keeps itself. And where all memory is held by who
+// waits for it, nobody would ever go on: so a few at a time, the longest waiting first, may try.
+// Who makes it too much is paused again, or closed above hard.
 void Worker::WatchPaused() {
   const bool wanted = !paused_list_.empty() || !held_back_list_.empty();
   if (wanted == (watch_timer_ != 0)) return;
@@ -144,6 +156,14 @@ void Worker::WatchPaused() {
       if (connection->open() && connection->item_deadline_ <= now_) connection->AbortForMemory();
       return false;
     });
+    const size_t some = std::min(paused_list_.size(), paused_list_.size() / kTryingPart + 1);
+    for (size_t i = 0; i < some; ++i) {
+      const SlotRef ref = paused_list_[i];
+      if (Connection* connection = slab_.Get(ref.slot, ref.generation)) {
+        connection->TryWithoutMemory();
+      }
+    }
+    paused_list_.erase(paused_list_.begin(), paused_list_.begin() + static_cast<ptrdiff_t>(some));
   });
 }
 

@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
@@ -19,8 +18,6 @@
 namespace ringmaster {
 namespace {
 
-// Completions copied out of the ring at a time.
-constexpr size_t kReapMax = 128;
 // The most completions to wait for, and for how long at most (kernel 6.12+; see bench/README.md).
 constexpr uint32_t kBatchMax = 32;
 constexpr uint32_t kBatchMicroseconds = 30;
@@ -29,8 +26,10 @@ constexpr uint32_t kBatchMicroseconds = 30;
 
 Ring::Wait Worker::NextWait() {
   Ring::Wait wait;
-  if (!offer_list_.empty() || !flush_list_.empty() || !close_list_.empty() ||
-      close_list_incomplete_ || report_ != nullptr || gate_.closed()) {
+  if (TakeEverything(wait)) return wait;
+  if (crowded_ || !offer_list_.empty() || !flush_list_.empty() || !close_list_.empty() ||
+      close_list_incomplete_ || report_ != nullptr || gate_.closed() ||
+      (!starved_list_.empty() && FreeBuffers() > 0)) {
     wait.completions_min = 0;
     return wait;
   }
@@ -48,19 +47,14 @@ bool Worker::Turn() {
   // The kernel copies an address when it takes the SQE.
   if (!connect_addresses_.empty() && ring_->AllSubmitted()) connect_addresses_.clear();
   now_ = ring_->Now();
+  turn_output_bytes_ = 0;
   timings_.OnTurnBegan();
   pulse_.turn_began_at.store(now_, std::memory_order_relaxed);
   counters().loop_turns.Add();
 
-  std::array<Completion, kReapMax> completions;
-  uint32_t handled = 0;
-  while (const size_t count = ring_->Reap(completions)) {
-    for (size_t i = 0; i < count; ++i) Dispatch(completions[i]);
-    handled += static_cast<uint32_t>(count);
-    if (count < completions.size()) break;
-  }
-  completions_last_turn_ = handled;
-  FollowGate(/*idle=*/handled == 0);
+  HandleCompletions();
+  AskQueue();
+  FollowGate();
 
   if (timers_.NextDeadline() <= now_) counters().timers_fired.Add(timers_.Run(now_));
   timings_.Interrupt();
@@ -134,18 +128,24 @@ void Worker::DispatchToConnection(const Completion& completion) {
   }
 }
 
-// Receives that found no buffer: all buffers of this turn are home again now. Arming one while none
-// is free would fail at once and spin.
+uint32_t Worker::FreeBuffers() const { return ring_->BuffersAtHome() - backlog_.buffer_count(); }
+
+// Receives that found no buffer: as many as there are free now, in their order, but who has sent
+// nothing yet comes first. Arming one while none is free would fail at once and spin.
 void Worker::RearmStarved() {
-  if (starved_list_.empty() || ring_->BuffersAtHome() == 0) return;
-  scratch_list_.swap(starved_list_);
-  for (const SlotRef& ref : scratch_list_) {
-    Connection* connection = slab_.Get(ref.slot, ref.generation);
-    if (connection == nullptr) continue;
-    connection->starved_ = false;
-    connection->UpdateReceiving();
+  if (starved_list_.empty()) return;
+  uint32_t free = FreeBuffers();
+  for (const bool arrivals : {true, false}) {
+    std::erase_if(starved_list_, [&](const SlotRef& ref) {
+      Connection* connection = slab_.Get(ref.slot, ref.generation);
+      if (connection == nullptr) return true;
+      if (free == 0 || (arrivals && connection->bytes_received_ > 0)) return false;
+      --free;
+      connection->starved_ = false;
+      connection->UpdateReceiving();
+      return true;
+    });
   }
-  scratch_list_.clear();
 }
 
 // Input that waited while its session was held back.
@@ -239,6 +239,7 @@ void Worker::ArmWake() {
 }
 
 void Worker::OnWake() {
+  queue_probe_.Answered(now_);
   RunPosted();
   if (!Stopped()) ArmWake();
 }
@@ -248,6 +249,10 @@ void Worker::Post(absl::AnyInvocable<void()> task) {
     const std::lock_guard<std::mutex> lock(posted_->mutex);
     posted_->tasks.push_back(std::move(task));
   }
+  Wake();
+}
+
+void Worker::Wake() {
   const uint64_t one = 1;
   CHECK(write(wake_fd_, &one, sizeof(one)) == sizeof(one));
 }

@@ -20,6 +20,8 @@
 #include "engine/ring/ring.h"
 #include "engine/stats/counters.h"
 #include "engine/stats/loop_pulse.h"
+#include "engine/worker/backlog.h"
+#include "engine/worker/queue_probe.h"
 #include "engine/worker/queue_time_gate.h"
 #include "engine/worker/timer_queue.h"
 #include "engine/worker/turn_timings.h"
@@ -139,6 +141,10 @@ class Worker {
   bool over_memory_limit() const { return buffered_bytes() > memory_hard_; }
   void HoldBack(Connection& connection);
   SendQueuePool& send_queues() { return send_queues_; }
+  // The kernel copies what is sent (and reads of files) while it takes the SQEs: of that, too, a
+  // turn has only so much.
+  bool MayOutput() const { return turn_output_bytes_ < kTurnOutputMax; }
+  void CountOutput(size_t bytes) { turn_output_bytes_ += bytes; }
   ReceivedBuffer& received() { return received_; }
   TurnTimings& timings() { return timings_; }
   // While one of them is called, the connection whose session it is. Nothing nests but a session's
@@ -171,17 +177,31 @@ class Worker {
   // A turn that handled at least this many completions was busy: wait for a batch next time. Below
   // it, latency is what matters and one completion wakes the loop.
   static constexpr uint32_t kBusyCompletions = 8;
+  // Some milliseconds of copying.
+  static constexpr size_t kTurnOutputMax = 4 << 20;
 
   void Dispatch(const Completion& completion);
   void DispatchToConnection(const Completion& completion);
   void OnControl(int32_t result);
   void OnWake();
+  void Wake();  // any thread
   void ArmControl();
   void Answer(ControlMessage message, uint64_t argument);
   void BeginReport(uint64_t request);
   void ContinueReport();
   void ArmWake();
   void RunPosted();
+  // crowded_turn.cc
+  void AskQueue();
+  bool TakeEverything(Ring::Wait& wait) const;
+  void HandleCompletions();
+  uint32_t HandleBacklog();
+  uint32_t HandleFirst(bool (Worker::*comes_first)(const Completion&), TimePoint end);
+  bool IsOfClosing(const Completion& completion);
+  bool IsArrival(const Completion& completion);
+  const Connection* ConnectionOf(const Completion& completion);
+  // Provided buffers that are not waiting to be looked at.
+  uint32_t FreeBuffers() const;
   void OfferRemainders();
   void FlushScheduled();
   void RearmStarved();
@@ -193,7 +213,7 @@ class Worker {
   bool Stopped() const;
   void PublishFigures();
   void PublishHeap();
-  void FollowGate(bool idle);
+  void FollowGate();
   void TrimMemoryAfterAFall();
   void EnforceMemoryLimits();
   Ring::Wait NextWait();
@@ -229,6 +249,13 @@ class Worker {
   TurnTimings timings_;
   Ring::Figures published_;  // what the ring had counted when its figures were published last
 
+  // crowded_turn.cc: what has completed is more than the last turn had time for.
+  bool crowded_ = false;
+  uint32_t first_deliveries_ = 0;  // in this turn
+  size_t turn_output_bytes_ = 0;
+  Backlog backlog_;
+  QueueProbe queue_probe_;
+
   // Work of this turn.
   std::vector<SlotRef> flush_list_;
   std::vector<SlotRef> offer_list_;
@@ -263,6 +290,7 @@ class Worker {
   size_t doomed_bytes_ = 0;
   size_t next_walk_at_ = 0;
   TimerId watch_timer_ = 0;
+  TimePoint trimmed_at_ = 0;
   std::vector<SlotRef> held_back_list_;  // until there is room again, or the turn ends
   std::vector<SlotRef> paused_list_;     // until below soft
   std::vector<Fat> fattest_;             // scratch

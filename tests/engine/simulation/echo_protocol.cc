@@ -193,7 +193,17 @@ class EchoSession final : public Session {
     }
   }
 
+  void SpendTime() {
+    World& world = protocol_.world_;
+    Duration time = protocol_.handler_time_;
+    if (world.random.Chance(world.faults.slow_handler)) {
+      time += Duration(world.random.Below(world.faults.slow_handler_max.count()));
+    }
+    world.AdvanceTo(world.now() + time.count());
+  }
+
   void Handle(Connection& connection, Command command, std::string_view body) {
+    SpendTime();
     switch (command) {
       case Command::kAbort:
         return connection.Abort(CloseReason::kLocal);

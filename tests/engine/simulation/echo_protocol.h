@@ -75,8 +75,12 @@ class EchoProtocol final : public Protocol {
   // that the engine makes itself has no peer yet: they take the records one after the other.
   std::vector<std::unique_ptr<ConnectionRecord>>& records() { return records_; }
   const std::vector<std::unique_ptr<ConnectionRecord>>& records() const { return records_; }
-  // How late a deadline may be noticed.
+  // How late a deadline may be noticed, and a socket be closed.
+  Duration tolerance() const { return tolerance_; }
   void set_tolerance(Duration tolerance) { tolerance_ = tolerance; }
+
+  // How long a request takes; some take longer (Faults::slow_handler).
+  void set_handler_time(Duration time) { handler_time_ = time; }
 
   std::string_view name() const override { return "simulated echo"; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
@@ -90,6 +94,7 @@ class EchoProtocol final : public Protocol {
   friend class EchoSession;
   World& world_;
   Duration tolerance_ = std::chrono::milliseconds(20);
+  Duration handler_time_ = Duration::zero();
   std::vector<std::unique_ptr<ConnectionRecord>> records_;
   size_t next_outbound_ = 0;
 };

@@ -9,8 +9,6 @@ namespace ringmaster::simulation {
 
 namespace {
 constexpr uint64_t kTurnsPerConnectionMax = 100'000;
-// From OnClosed until the last completion of the connection has come, late as it may be.
-constexpr TimePoint kCloseToleranceNs = 20'000'000;
 // By how much a worker may exceed its hard limit at the end of a turn: the largest message of a
 // plan and the blocks that it needs, or a piece of a file, with the queue in front of it.
 constexpr size_t kMemoryOvershootMax = 192 * 1024;
@@ -45,6 +43,11 @@ SimulatedEngine::Options Episode::DrawOptions() {
     world_.faults.late_max = std::chrono::microseconds(500);
   }
   if (random.Chance(0.1)) world_.faults.receive_starved = 0.3;
+  if (random.Chance(0.1)) {
+    // Deadlines wait like everything else.
+    world_.faults.slow_handler = 0.3;
+    protocol_.set_tolerance(std::chrono::milliseconds(100));
+  }
   if (random.Chance(0.1)) world_.faults.send_short = 0.5;
   if (random.Chance(0.1)) world_.faults.send_no_memory = 0.2;
   if (random.Chance(0.1)) world_.faults.update_already = 0.5;
@@ -206,6 +209,7 @@ void Episode::Run(Tally& tally) {
   tally.send_stuck += counters.send_stuck.Get();
   tally.send_no_memory += counters.send_no_memory.Get();
   tally.deadline_rearmed += counters.deadline_rearmed.Get();
+  tally.turns_crowded += counters.turns_crowded.Get();
   tally.paused_for_memory += counters.receive_paused_memory.Get();
 }
 
@@ -225,7 +229,7 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
   if (record.sessions_alive != 0) fail("a session was never destroyed");
   if (record.new_session_throws) return;
   if (record.closed_count != 1) fail("OnClosed was not called exactly once");
-  if (peer.stream().closed_at() > record.closed_at + kCloseToleranceNs) {
+  if (peer.stream().closed_at() > record.closed_at + protocol_.tolerance().count()) {
     fail(fmt::format("its socket was closed only {} ns later",
                      peer.stream().closed_at() - record.closed_at));
   }

@@ -27,6 +27,7 @@ struct Tally {
   uint64_t refused = 0;
   uint64_t refusals_seen = 0;
   uint64_t receive_starved = 0;
+  uint64_t turns_crowded = 0;
   uint64_t receive_paused = 0;
   uint64_t send_stuck = 0;
   uint64_t send_no_memory = 0;

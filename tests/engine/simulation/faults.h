@@ -50,6 +50,11 @@ struct Faults {
   double first_bytes_late = 0;
   Duration first_bytes_late_by = std::chrono::milliseconds(100);
 
+  // A handler takes up to slow_handler_max for one request: what else has completed waits for the
+  // next turn.
+  double slow_handler = 0;
+  Duration slow_handler_max = std::chrono::milliseconds(3);
+
   // A reset destroys bytes that were received and not yet read.
   double reset_loses_input = 0.5;
 
@@ -70,6 +75,7 @@ struct Faults {
     faults.cancel_already = 0.1;
     faults.early_return = 0.02;
     faults.first_bytes_late = 0.05;
+    faults.slow_handler = 0.02;
     return faults;
   }
 };

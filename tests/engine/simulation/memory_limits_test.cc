@@ -176,13 +176,35 @@ TEST_F(MemoryLimitsTest, WhoIsPausedWithAnIncompleteItemIsClosedAtItsDeadline) {
   for (int i = 0; i < 6; ++i) SendPart(Connect(), 50'000);
   ASSERT_GT(PausedCount(), 0u);
   engine_->RunFor(milliseconds(700));
-  int for_memory = 0;
   for (size_t i = 0; i < 6; ++i) {
     EXPECT_TRUE(ReasonOf(i) == CloseReason::kMemory || ReasonOf(i) == CloseReason::kMessageTimeout);
-    for_memory += ReasonOf(i) == CloseReason::kMemory;
   }
-  EXPECT_GT(for_memory, 0);
   EXPECT_EQ(Held(), 0u);
+  engine_->ExpectNothingLeft();
+}
+
+// All memory was held by uploads that waited for memory. Nobody noticed that their clients had left
+// until a minute later.
+TEST_F(MemoryLimitsTest, WhereEverybodyWaitsForMemoryAFewGoOnAtATime) {
+  SimulatedEngine::Options options = Limited();
+  options.stream.timeouts.message = std::chrono::seconds(60);
+  Start(options);
+  for (int i = 0; i < 6; ++i) SendPart(Connect(), 50'000);
+  ASSERT_GT(PausedCount(), 0u);
+  const size_t whole = Connect();
+  SendPart(whole, 30'000);
+  for (size_t i = 0; i < 6; ++i) peers_[i]->PeerReset();
+  engine_->RunFor(milliseconds(1000));
+  int noticed = 0;
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_NE(ReasonOf(i), CloseReason::kNone) << i;
+    noticed += ReasonOf(i) == CloseReason::kPeerReset;
+  }
+  EXPECT_GE(noticed, 4);
+  const std::string request = EncodeRequest(Command::kEcho, std::string(60'000, 'x'));
+  peers_[whole]->PeerSend(std::string_view(request).substr(30'000));
+  engine_->RunFor(milliseconds(50));
+  EXPECT_GT(peers_[whole]->peer_readable(), 0u);
   engine_->ExpectNothingLeft();
 }
 

@@ -39,10 +39,10 @@ void Print(const Tally& tally, double seconds) {
   fmt::print(
       "\naccept paused {}, held at the door {}, refused {} (seen by {}), receives starved {}, "
       "receives paused {}, stuck sends {}, sends without memory {}, deadlines re-armed {}, stopped "
-      "by force {}, paused for memory {}\n",
+      "by force {}, paused for memory {}, turns without time for all {}\n",
       tally.accept_paused, tally.accept_held, tally.refused, tally.refusals_seen,
       tally.receive_starved, tally.receive_paused, tally.send_stuck, tally.send_no_memory,
-      tally.deadline_rearmed, tally.stopped_by_force, tally.paused_for_memory);
+      tally.deadline_rearmed, tally.stopped_by_force, tally.paused_for_memory, tally.turns_crowded);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -76,6 +76,7 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   EXPECT_GT(tally.stopped_by_force, 0u);
   EXPECT_GT(tally.deadline_rearmed, 0u);
   EXPECT_GT(tally.paused_for_memory, 0u);
+  EXPECT_GT(tally.turns_crowded, 0u);
   EXPECT_GT(tally.complete, tally.connections / 2);
 }
 
