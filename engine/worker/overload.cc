@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "engine/connection/connection.h"
 #include "engine/worker/worker.h"
 
@@ -8,6 +10,7 @@ namespace ringmaster {
 // The first bytes of a connection are about to be delivered. False: it has waited too long, was
 // told so and is on its way out.
 bool Worker::AdmitFirstBytes(Connection& connection) {
+  ++first_deliveries_;
   const bool busy = completions_last_turn_ >= kBusyCompletions || gate_.overloaded();
   if (connection.outbound_ || !busy || !gate_.WantsSample()) return true;
   const bool was_closed = gate_.closed();
@@ -25,10 +28,12 @@ bool Worker::AdmitFirstBytes(Connection& connection) {
   return false;
 }
 
-void Worker::FollowGate(bool idle) {
+void Worker::FollowGate() {
+  const uint32_t deliveries = std::exchange(first_deliveries_, 0);
   if (!gate_.overloaded()) return;
   const bool was_closed = gate_.closed();
-  gate_.OnTurn(now_, idle);
+  // Whatever else keeps it busy: everybody who was taken in has been served.
+  gate_.OnTurn(now_, /*idle=*/deliveries == 0 && !queue_probe_.Late(now_));
   if (gate_.closed() != was_closed || !gate_.overloaded()) {
     for (const auto& listener : listeners_) listener->OnGate();
   }

@@ -37,7 +37,7 @@ class QueueTimeGate {
   bool WantsSample();
   // The first bytes of a connection are delivered at `now`, `waited` after they arrived.
   Verdict OnFirstDelivery(TimePoint now, Duration waited);
-  // A turn of the loop ended. `idle`: it had nothing to do.
+  // A turn of the loop ended. `idle`: it delivered no first bytes, and none wait.
   void OnTurn(TimePoint now, bool idle);
 
   bool closed() const { return closed_; }
