@@ -1,6 +1,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <new>
 #include <vector>
 
 #include "engine/worker/worker.h"
@@ -82,7 +83,12 @@ void Worker::CollectFattest(size_t share, Wanted&& wanted) {
   slab_.ForEach([&](Connection& connection) {
     if (!wanted(connection)) return;
     const size_t bytes = connection.HeldBytes();
-    if (bytes > share) fattest_.push_back({bytes, {connection.slot_, connection.generation_}});
+    if (bytes <= share) return;
+    try {
+      fattest_.push_back({bytes, {connection.slot_, connection.generation_}});
+    } catch (const std::bad_alloc&) {
+      // Those that found a place will do; the next turn looks again.
+    }
   });
   std::make_heap(fattest_.begin(), fattest_.end(), &Fat::Less);
 }

@@ -2,9 +2,9 @@
 // ring fails in every way it can and memory runs out now and then. When the faults stop, everything
 // comes to its end and nothing is left: no connection, no descriptor, no buffer, no memory.
 //
-//   chaos_test                                     3,000 connections in 8 seconds, the standing
-//   seed chaos_test --seed=N --connections=N --seconds=N chaos_test --seed=random another one,
-//   which is printed
+//   chaos_test                      3,000 connections in 8 seconds, twice, the standing seed
+//   chaos_test --seed=N --connections=N --seconds=N
+//   chaos_test --seed=random        another one, which is printed
 
 #include <dirent.h>
 #include <malloc.h>
@@ -162,9 +162,9 @@ TEST_F(Chaos, LeavesNothingBehind) {
   const int descriptors_before = CountDescriptors();
   {
     ChaosServer server({seed, /*no_memory_chance=*/0.003});
-    // Of the same kind, so that everything that grows once has grown.
-    const uint32_t warm_up_count = std::max(connection_count / 4, 500u);
-    PlayRound(server, seed ^ 0x5eed, warm_up_count, seconds * 1000 / 4);
+    // Of the same kind and length, so that everything that grows once has grown: how many are there
+    // at once depends on how long the slowest of them take.
+    PlayRound(server, seed ^ 0x5eed, connection_count, seconds * 1000);
     const Usage before = MeasureUsage(server);
     const ChaosTally tally = PlayRound(server, seed, connection_count, seconds * 1000);
     const Usage after = MeasureUsage(server);
