@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -47,9 +46,6 @@ int client_control = -1;
 #endif
 
 constexpr uint64_t kListGrowthBytes = 64 * 1024;
-// Pages of the heap that a few small objects hold. Counts only because this process is so small
-// that one part in twenty of it is less.
-constexpr uint64_t kFragmentBytes = 512 * 1024;
 
 struct Usage {
   uint64_t resident_bytes = 0;   // VmRSS
@@ -186,8 +182,7 @@ TEST_F(Chaos, LeavesNothingBehind) {
                Kilobytes(before.resident_bytes), Kilobytes(after.resident_bytes),
                Kilobytes(before.allocated_bytes), Kilobytes(after.allocated_bytes));
     if (RINGMASTER_MEMORY_IS_ITS_OWN) {
-      EXPECT_LE(after.resident_bytes,
-                before.resident_bytes + std::max(before.resident_bytes / 20, kFragmentBytes));
+      EXPECT_LE(after.resident_bytes, before.resident_bytes + before.resident_bytes / 20);
       // Lists keep the room that their worst moment needed; an object of 32 bytes for every ten
       // connections of the long run would be more than this.
       EXPECT_LE(after.allocated_bytes, before.allocated_bytes + kListGrowthBytes);
