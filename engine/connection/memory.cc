@@ -56,13 +56,14 @@ void Connection::TryWithoutMemory() {
 void Connection::AbortForMemory() {
   FreeRemainder();
   SetHeldBytes(0, 0);
-  // While the kernel may be reading from the queue it stays, and goes with the last completion.
-  if (!send_in_flight_ && !file_read_in_flight_ && queue_ != nullptr) ReleaseQueue();
-  doomed_ = true;
-  worker_->Doom(HeldBytes());
   // Also for who was on its way out: what it had to send yet is lost for this.
   close_reason_ = CloseReason::kMemory;
+  // Looks at the queue: a peer that has not got all of it must see a reset.
   Abort(CloseReason::kMemory);
+  // While the kernel may be reading from the queue it stays, and goes with the last completion.
+  if (!send_in_flight_ && !file_read_in_flight_) ReleaseQueue();
+  doomed_ = true;
+  worker_->Doom(HeldBytes());
 }
 
 }  // namespace ringmaster

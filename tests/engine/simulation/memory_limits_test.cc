@@ -183,6 +183,22 @@ TEST_F(MemoryLimitsTest, WhoIsPausedWithAnIncompleteItemIsClosedAtItsDeadline) {
   engine_->ExpectNothingLeft();
 }
 
+// Nothing of it is with the kernel: the kernel has no memory either.
+TEST_F(MemoryLimitsTest, WhoIsClosedWithOutputInItsQueueIsReset) {
+  world_.faults.send_no_memory = 1;
+  Start();
+  for (int i = 0; i < 10; ++i) AskForAnswer(Connect(), 50'000);
+  int closed = 0;
+  for (size_t i = 0; i < 10; ++i) {
+    if (ReasonOf(i) != CloseReason::kMemory) continue;
+    ++closed;
+    EXPECT_TRUE(peers_[i]->peer_sees_reset()) << i;
+  }
+  EXPECT_GT(closed, 0);
+  world_.faults.send_no_memory = 0;
+  engine_->ExpectNothingLeft();
+}
+
 // All memory was held by uploads that waited for memory. Nobody noticed that their clients had left
 // until a minute later.
 TEST_F(MemoryLimitsTest, WhereEverybodyWaitsForMemoryAFewGoOnAtATime) {
