@@ -1,20 +1,16 @@
 #include "engine/worker/backlog.h"
 
-#include <new>
-
 #include "engine/base/check.h"
 
 namespace ringmaster {
+
+Backlog::Backlog() { items_.reserve(kMax); }
 
 void Backlog::TakeFrom(Ring& ring) {
   items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(front_));
   front_ = 0;
   const size_t before = items_.size();
-  try {
-    items_.resize(kMax);
-  } catch (const std::bad_alloc&) {
-    return;
-  }
+  items_.resize(kMax);
   const size_t after = before + ring.Reap({items_.data() + before, kMax - before});
   items_.resize(after);
   for (size_t i = before; i < after; ++i) buffer_count_ += items_[i].has_buffer();

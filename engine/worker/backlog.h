@@ -17,8 +17,10 @@ namespace ringmaster {
 // Worker thread only.
 class Backlog {
  public:
-  // Takes what has completed, up to kMax together; the rest stays in the ring. Without memory it
-  // takes less.
+  // Has room for kMax from the beginning: a crowded turn is no time to run out of memory.
+  Backlog();
+
+  // Takes what has completed, up to kMax together; the rest stays in the ring.
   void TakeFrom(Ring& ring);
 
   // `size` places; those of what was taken out of the middle are gone() and have no completion.

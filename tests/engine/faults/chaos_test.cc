@@ -48,7 +48,7 @@ int client_control = -1;
 constexpr uint64_t kListGrowthBytes = 64 * 1024;
 
 struct Usage {
-  uint64_t resident_bytes = 0;   // VmRSS
+  uint64_t resident_bytes = 0;   // counted page by page: VmRSS may be half a megabyte off
   uint64_t allocated_bytes = 0;  // by malloc, not yet freed
   int descriptors = 0;
 };
@@ -67,9 +67,9 @@ Usage MeasureUsage(ChaosServer& server) {
   server.InWorker([](Worker& worker, FaultRing&) { worker.send_queues().Trim(); });
   malloc_trim(0);
   Usage usage;
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) usage.resident_bytes = std::stoull(line.substr(6)) * 1024;
+  std::ifstream rollup("/proc/self/smaps_rollup");
+  for (std::string line; std::getline(rollup, line);) {
+    if (line.starts_with("Rss:")) usage.resident_bytes = std::stoull(line.substr(4)) * 1024;
   }
   const struct mallinfo2 heap = mallinfo2();
   usage.allocated_bytes = heap.uordblks + heap.hblkhd;
