@@ -235,6 +235,9 @@ pid_t ForkClient() {
 
 int main(int argc, char** argv) {
   using namespace ringmaster::faults;
+  // The worker, a thread here, allocates where a worker process does: malloc_trim leaves the top of
+  // any other arena.
+  mallopt(M_ARENA_MAX, 1);
   testing::InitGoogleTest(&argc, argv);
   if (!ParseFlags(argc, argv)) {
     std::fprintf(stderr, "usage: %s [--seed=N|random] [--connections=N] [--seconds=N]\n", argv[0]);
