@@ -9,6 +9,15 @@
 
 namespace side_by_side {
 
+// The user_data of the alarm, which no connection has.
+inline constexpr uint64_t kAlarm = UINT64_MAX;
+
+// The steps of a connection that is there for one request.
+enum Step : uint64_t { kConnect = 0, kSend = 1, kRecv = 2, kClose = 3 };
+
+// A slice that is this late has lost an answer.
+inline constexpr double kStallSeconds = 10.0;
+
 // The client's own ring, with a small provided-buffer ring (group 0) all connections share.
 // It is not the engine's: a client that fails together with what it measures proves nothing.
 class ClientRing {

@@ -17,10 +17,6 @@ namespace {
 
 // user_data is the connection's index times four, plus the step; every step but the last is
 // silent unless it fails.
-enum Step : uint64_t { kConnect = 0, kSend = 1, kRecv = 2, kClose = 3 };
-constexpr uint64_t kAlarm = UINT64_MAX;
-
-constexpr double kStallSeconds = 10.0;
 
 const char* StepName(uint64_t step) {
   switch (step) {

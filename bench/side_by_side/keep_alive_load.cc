@@ -15,11 +15,7 @@ namespace side_by_side {
 namespace {
 
 // user_data is the connection's index times two, plus one for a send.
-constexpr uint64_t kAlarm = UINT64_MAX;
 constexpr uint64_t kSendBit = 1;
-
-// A slice that is this late has lost an answer.
-constexpr double kStallSeconds = 10.0;
 
 // A turn's answers should fit one buffer. Above 32 KiB the buffers would outgrow the cache.
 size_t BufferBytes(size_t turn_bytes) {

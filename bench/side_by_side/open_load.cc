@@ -19,7 +19,6 @@ namespace {
 // attempt: the receive's, or that of the step which failed. Behind a failed step with
 // IOSQE_CQE_SKIP_SUCCESS the rest of the chain is cancelled without a completion
 // (io_uring_enter(2)).
-enum Step : uint64_t { kConnect = 0, kSend = 1, kRecv = 2, kOther = 3 };
 
 // At most this many strangers at a time; one more that is due counts as failed.
 constexpr size_t kAttemptsMax = 16 * 1024;
@@ -133,12 +132,12 @@ void OpenLoad::GiveUpOverdue(Clock::time_point now) {
     io_uring_sqe* sqe = ring_.NextSqe();
     io_uring_prep_cancel64(sqe, index * 4 + kConnect, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    sqe->user_data = index * 4 + kOther;
+    sqe->user_data = index * 4 + kClose;
   }
 }
 
 void OpenLoad::OnCompletion(const io_uring_cqe& cqe) {
-  if (cqe.user_data % 4 == kOther) return;
+  if (cqe.user_data % 4 == kClose) return;
   const size_t index = cqe.user_data / 4;
   Attempt& attempt = attempts_[index];
   if (!attempt.given_up) Judge(attempt, cqe.user_data % 4 == kRecv ? cqe.res : -ECANCELED);
@@ -169,7 +168,7 @@ void OpenLoad::Release(size_t index) {
   io_uring_sqe* sqe = ring_.NextSqe();
   io_uring_prep_close(sqe, attempts_[index].fd);
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  sqe->user_data = index * 4 + kOther;
+  sqe->user_data = index * 4 + kClose;
   attempts_[index].fd = -1;
   free_.push_back(index);
   --outstanding_;

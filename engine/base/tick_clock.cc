@@ -35,10 +35,10 @@ TickClock TickClock::Calibrate() {
 #if defined(__x86_64__)
   if (!CounterIsInvariant()) return clock;
   const uint64_t began = ReadMonotonic();
-  const uint64_t first_tick = __rdtsc();
+  const uint64_t first_tick = __builtin_ia32_rdtsc();
   uint64_t elapsed = 0;
   while (elapsed < kCalibrationNanoseconds) elapsed = ReadMonotonic() - began;
-  const uint64_t ticks = __rdtsc() - first_tick;
+  const uint64_t ticks = __builtin_ia32_rdtsc() - first_tick;
   const uint64_t factor = (elapsed << kFractionBits) / ticks;
   // A counter slower than 0.5 GHz would not fit the arithmetic of Between, nor be worth it.
   if (factor == 0 || factor >= uint64_t{2} << kFractionBits) return clock;

@@ -4,10 +4,6 @@
 
 #include "engine/base/time.h"
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace ringmaster {
 
 // A cheap clock for measuring how long something took, never for deadlines: ticks of the
@@ -31,7 +27,7 @@ class TickClock {
 
   uint64_t Now() const {
 #if defined(__x86_64__)
-    if (counts_ticks_) return __rdtsc();
+    if (counts_ticks_) return __builtin_ia32_rdtsc();
 #endif
     return ReadMonotonic();
   }

@@ -8,14 +8,10 @@
 #include "engine/connection/connection_id.h"
 #include "engine/process/connection_listing.h"
 #include "engine/process/control_client.h"
+#include "engine/process/exit_status.h"
 
 namespace ringmaster {
 namespace {
-
-constexpr int kFailed = 1;
-constexpr int kWrongUsage = 2;
-// The master waits for its workers, then sends a hundred bytes for each connection.
-constexpr Duration kAnswerTimeout = std::chrono::seconds(10);
 
 int Fail(std::string_view reason, int exit_status) {
   std::fputs(fmt::format("error: {}\n", reason).c_str(), stderr);

@@ -11,6 +11,9 @@
 
 namespace ringmaster {
 
+// The master waits for its workers, then sends a hundred bytes for each connection.
+inline constexpr Duration kAnswerTimeout = std::chrono::seconds(10);
+
 // Sends one request to the control socket at `path` and returns the whole answer. Errors:
 // kUnavailable (nobody listens), kPermissionDenied, kDeadlineExceeded, kInternal ("error ..."
 // answered).

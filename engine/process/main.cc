@@ -15,6 +15,7 @@
 #include "engine/process/connections_command.h"
 #include "engine/process/control_client.h"
 #include "engine/process/daemonize.h"
+#include "engine/process/exit_status.h"
 #include "engine/process/master.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/runtime_paths.h"
@@ -24,12 +25,6 @@
 
 namespace ringmaster {
 namespace {
-
-constexpr int kFailed = 1;
-constexpr int kWrongUsage = 2;
-constexpr int kNotRunning =
-    3;  // Linux Standard Base, "init script actions": program is not running
-constexpr Duration kAnswerTimeout = std::chrono::seconds(5);
 
 // Not fmt::print: it throws where the stream's other end is gone.
 template <typename... Arguments>

@@ -17,8 +17,6 @@
 namespace ringmaster {
 namespace {
 
-constexpr Duration kAnswerTimeout = std::chrono::seconds(5);
-
 absl::StatusOr<StatusSnapshot> Ask(const std::string& control_socket) {
   const absl::StatusOr<std::string> answer =
       AskMaster(control_socket, "status json buckets", kAnswerTimeout);

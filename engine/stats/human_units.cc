@@ -48,6 +48,10 @@ std::string HumanNanoseconds(uint64_t nanoseconds) {
   return InUnits(nanoseconds, 1000, kUnits);
 }
 
+std::string HumanPercentile(const HistogramSnapshot& histogram, double percent) {
+  return histogram.count() == 0 ? "-" : HumanNanoseconds(histogram.Percentile(percent));
+}
+
 std::string HumanRate(double per_second) {
   if (per_second >= 999'500) return ThreeDigits(per_second / 1e6) + "M";
   if (per_second >= 9'995) return ThreeDigits(per_second / 1e3) + "k";

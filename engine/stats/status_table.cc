@@ -14,18 +14,14 @@ constexpr char kRow[] =
 
 constexpr char kTimes[] = "  {:<8} {:>11} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}\n";
 
-std::string Duration(const HistogramSnapshot& histogram, double percent) {
-  return histogram.count() == 0 ? "-" : HumanNanoseconds(histogram.Percentile(percent));
-}
-
 std::string Row(const std::string& who, const std::string& pid, const std::string& state,
                 const std::string& uptime, const FiguresSnapshot& counted, uint64_t memory_bytes,
                 uint64_t restarts) {
   const FigureSet& figures = counted.figures;
   return fmt::format(kRow, who, pid, state, uptime, figures.Get("connections_open"),
                      figures.Get("connections_accepted"), counted.refused(),
-                     figures.Get("messages"), Duration(counted.handler_time, 50),
-                     Duration(counted.handler_time, 99), figures.Get("handler_stalls"),
+                     figures.Get("messages"), HumanPercentile(counted.handler_time, 50),
+                     HumanPercentile(counted.handler_time, 99), figures.Get("handler_stalls"),
                      HumanBytes(memory_bytes), restarts);
 }
 
@@ -40,9 +36,10 @@ std::string Percentiles(std::string_view name, const HistogramSnapshot& histogra
   if (name.empty()) {
     return fmt::format(kTimes, "", "count", "p50", "p90", "p99", "p99.9", "p99.99", "max");
   }
-  return fmt::format(kTimes, name, histogram.count(), Duration(histogram, 50),
-                     Duration(histogram, 90), Duration(histogram, 99), Duration(histogram, 99.9),
-                     Duration(histogram, 99.99), HumanNanoseconds(histogram.max()));
+  return fmt::format(kTimes, name, histogram.count(), HumanPercentile(histogram, 50),
+                     HumanPercentile(histogram, 90), HumanPercentile(histogram, 99),
+                     HumanPercentile(histogram, 99.9), HumanPercentile(histogram, 99.99),
+                     HumanNanoseconds(histogram.max()));
 }
 
 std::string Times(const FiguresSnapshot& totals) {

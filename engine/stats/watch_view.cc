@@ -42,10 +42,6 @@ double SecondsBetween(const StatusSnapshot* before, const StatusSnapshot& now) {
   return std::max(0.0, now.uptime_seconds - before->uptime_seconds);
 }
 
-std::string Duration(const HistogramSnapshot& histogram, double percent) {
-  return histogram.count() == 0 ? "-" : HumanNanoseconds(histogram.Percentile(percent));
-}
-
 std::string EntersPerTurn(const FigureSet& figures) {
   const uint64_t turns = figures.Get("loop_turns");
   if (turns == 0) return "-";
@@ -57,20 +53,21 @@ std::string WorkerRow(const Interval& interval, const std::string& who, const st
                       const std::string& state, const FiguresSnapshot& since, uint64_t stalls,
                       uint64_t memory_bytes) {
   const FigureSet& figures = since.figures;
-  return fmt::format(kWorkerRow, who, pid, state, figures.Get("connections_open"),
-                     interval.Rate(figures.Get("connections_accepted")),
-                     interval.Rate(figures.Get("messages")),
-                     interval.ByteRate(figures.Get("bytes_received")),
-                     interval.ByteRate(figures.Get("bytes_sent")), Duration(since.handler_time, 50),
-                     Duration(since.handler_time, 99), stalls, HumanBytes(memory_bytes));
+  return fmt::format(
+      kWorkerRow, who, pid, state, figures.Get("connections_open"),
+      interval.Rate(figures.Get("connections_accepted")), interval.Rate(figures.Get("messages")),
+      interval.ByteRate(figures.Get("bytes_received")),
+      interval.ByteRate(figures.Get("bytes_sent")), HumanPercentile(since.handler_time, 50),
+      HumanPercentile(since.handler_time, 99), stalls, HumanBytes(memory_bytes));
 }
 
 std::string TimeRow(const Interval& interval, std::string_view name,
                     const HistogramSnapshot& histogram) {
   const std::string longest = histogram.count() == 0 ? "-" : HumanNanoseconds(histogram.max());
-  return fmt::format(kTimeRow, name, interval.Rate(histogram.count()), Duration(histogram, 50),
-                     Duration(histogram, 90), Duration(histogram, 99), Duration(histogram, 99.9),
-                     Duration(histogram, 99.99), longest);
+  return fmt::format(kTimeRow, name, interval.Rate(histogram.count()),
+                     HumanPercentile(histogram, 50), HumanPercentile(histogram, 90),
+                     HumanPercentile(histogram, 99), HumanPercentile(histogram, 99.9),
+                     HumanPercentile(histogram, 99.99), longest);
 }
 
 // Control characters of a name would steer the terminal. Wide characters are not accounted for.

@@ -12,7 +12,7 @@ using testing::HasSubstr;
 
 // Reads `text` with `read` and returns the messages; empty = ok.
 template <typename Read>
-std::string MessageOf(std::string_view text, Read read) {
+std::string MessagesOf(std::string_view text, Read read) {
   ConfigDocument document("a.json", std::string(text));
   ConfigObject root(document.root());
   read(root);
@@ -22,9 +22,9 @@ std::string MessageOf(std::string_view text, Read read) {
 
 TEST(ReadTimeouts, ReadsEveryWait) {
   Timeouts timeouts;
-  EXPECT_EQ(MessageOf(R"({"connect":"1ms","handshake":"2ms","header":"3ms","body":"4ms",
+  EXPECT_EQ(MessagesOf(R"({"connect":"1ms","handshake":"2ms","header":"3ms","body":"4ms",
                           "message":"5ms","read":"6ms","write":"7ms","close":"8ms","lifetime":"9ms"})",
-                      [&](ConfigObject& root) { ReadTimeouts(root, timeouts); }),
+                       [&](ConfigObject& root) { ReadTimeouts(root, timeouts); }),
             "");
   const Timeouts expected = {milliseconds(1), milliseconds(2), milliseconds(3),
                              milliseconds(4), milliseconds(5), milliseconds(6),
@@ -35,7 +35,7 @@ TEST(ReadTimeouts, ReadsEveryWait) {
 TEST(ReadTimeouts, KeepsWhatIsNotNamedAndTurnsOffWithZero) {
   Timeouts timeouts;
   EXPECT_EQ(
-      MessageOf(R"({"read": "0s"})", [&](ConfigObject& root) { ReadTimeouts(root, timeouts); }),
+      MessagesOf(R"({"read": "0s"})", [&](ConfigObject& root) { ReadTimeouts(root, timeouts); }),
       "");
   Timeouts expected;
   expected.read = Duration::zero();
@@ -44,8 +44,8 @@ TEST(ReadTimeouts, KeepsWhatIsNotNamedAndTurnsOffWithZero) {
 
 TEST(ReadTimeoutOverrides, ApplyToAnyBase) {
   TimeoutOverrides overrides;
-  EXPECT_EQ(MessageOf(R"({"body": "5m"})",
-                      [&](ConfigObject& root) { ReadTimeoutOverrides(root, overrides); }),
+  EXPECT_EQ(MessagesOf(R"({"body": "5m"})",
+                       [&](ConfigObject& root) { ReadTimeoutOverrides(root, overrides); }),
             "");
   Timeouts base;
   base.read = seconds(1);
@@ -56,28 +56,28 @@ TEST(ReadTimeoutOverrides, ApplyToAnyBase) {
 
 TEST(ReadStreamLimits, ReadsRatesGraceAndPolicy) {
   StreamOptions stream;
-  EXPECT_EQ(MessageOf(R"({"body_grace": "3s", "send_queue_policy": "drop-oldest",
+  EXPECT_EQ(MessagesOf(R"({"body_grace": "3s", "send_queue_policy": "drop-oldest",
                           "request_rate": "100/s burst 200", "message_rate": "30/m"})",
-                      [&](ConfigObject& root) { ReadStreamLimits(root, stream); }),
+                       [&](ConfigObject& root) { ReadStreamLimits(root, stream); }),
             "");
   EXPECT_EQ(stream.body_grace, seconds(3));
   EXPECT_EQ(stream.send_queue_policy, SendQueuePolicy::kDropOldest);
   EXPECT_EQ(stream.request_rate, (RateLimit{100, 200}));
   EXPECT_EQ(stream.message_rate, (RateLimit{0.5, 0}));
-  EXPECT_THAT(MessageOf(R"({"request_rate": "fast"})",
-                        [&](ConfigObject& root) { ReadStreamLimits(root, stream); }),
+  EXPECT_THAT(MessagesOf(R"({"request_rate": "fast"})",
+                         [&](ConfigObject& root) { ReadStreamLimits(root, stream); }),
               HasSubstr("request_rate: expected a rate such as \"100/s\""));
 }
 
 TEST(ReadServerLimits, ReadsEveryLevel) {
   ServerOptions options;
-  EXPECT_EQ(MessageOf(R"({"connections_max": 7, "worker_connections_max": 3, "accept_rate": "9/s",
+  EXPECT_EQ(MessagesOf(R"({"connections_max": 7, "worker_connections_max": 3, "accept_rate": "9/s",
                           "buffered_bytes_soft": "1MiB", "buffered_bytes_hard": "2MiB",
                           "address": {"connections_max": 5, "accept_rate": "1/s",
                             "request_rate": "2/s", "message_rate": "3/s", "ipv4_prefix_bits": 24,
                             "ipv6_prefix_bits": 56, "exempt": ["10.0.0.0/8", "unix"],
                             "table_entries": 2048}})",
-                      [&](ConfigObject& root) { ReadServerLimits(root, options); }),
+                       [&](ConfigObject& root) { ReadServerLimits(root, options); }),
             "");
   EXPECT_EQ(options.connections_max, 7u);
   EXPECT_EQ(options.worker_connections_max, 3u);
@@ -99,26 +99,26 @@ TEST(ReadServerLimits, ReadsEveryLevel) {
 TEST(ReadServerLimits, RefusesWhatCannotBe) {
   ServerOptions options;
   const auto read = [&](ConfigObject& root) { ReadServerLimits(root, options); };
-  EXPECT_THAT(MessageOf(R"({"buffered_bytes_soft": "2MiB", "buffered_bytes_hard": "1MiB"})", read),
+  EXPECT_THAT(MessagesOf(R"({"buffered_bytes_soft": "2MiB", "buffered_bytes_hard": "1MiB"})", read),
               HasSubstr("buffered_bytes_soft: must not be above buffered_bytes_hard (1MiB)"));
-  EXPECT_THAT(MessageOf(R"({"address": {"exempt": ["10.0.0.1/8"]}})", read),
+  EXPECT_THAT(MessagesOf(R"({"address": {"exempt": ["10.0.0.1/8"]}})", read),
               HasSubstr("address.exempt[0]: \"10.0.0.1/8\" is no block of addresses"));
-  EXPECT_THAT(MessageOf(R"({"address": {"table_entries": 5000}})", read),
+  EXPECT_THAT(MessagesOf(R"({"address": {"table_entries": 5000}})", read),
               HasSubstr("expected a power of two"));
 }
 
 TEST(ReadListener, ReadsWhomItServesAndWhomItBelieves) {
   ListenerDefinition listener;
   const auto read = [&](ConfigObject& root) { ReadListener(root, listener); };
-  EXPECT_EQ(MessageOf(R"({"allow": ["192.0.2.0/24"], "deny": ["192.0.2.7"], "proxy_protocol": true,
+  EXPECT_EQ(MessagesOf(R"({"allow": ["192.0.2.0/24"], "deny": ["192.0.2.7"], "proxy_protocol": true,
                           "trusted_proxies": ["10.0.0.0/8"]})",
-                      read),
+                       read),
             "");
   EXPECT_EQ(listener.allow.entries(), (std::vector<std::string>{"192.0.2.0/24"}));
   EXPECT_EQ(listener.deny.entries(), (std::vector<std::string>{"192.0.2.7"}));
   EXPECT_TRUE(listener.proxy_protocol);
   listener = {};
-  EXPECT_THAT(MessageOf(R"({"proxy_protocol": true})", read),
+  EXPECT_THAT(MessagesOf(R"({"proxy_protocol": true})", read),
               HasSubstr("proxy_protocol: needs trusted_proxies"));
 }
 
@@ -126,34 +126,34 @@ TEST(ReadAdmin, TakesAutoOffOrAnAddress) {
   AdminOptions admin;
   const auto read = [&](ConfigObject& root) { ReadAdmin(root, admin); };
   for (const char* good : {"auto", "off", "127.0.0.1:9100", "unix:/run/x.sock"}) {
-    EXPECT_EQ(MessageOf(std::string(R"({"address": ")") + good + "\"}", read), "");
+    EXPECT_EQ(MessagesOf(std::string(R"({"address": ")") + good + "\"}", read), "");
     EXPECT_EQ(admin.address, good);
   }
-  EXPECT_THAT(MessageOf(R"({"address": "nowhere"})", read), HasSubstr("\"auto\", \"off\""));
+  EXPECT_THAT(MessagesOf(R"({"address": "nowhere"})", read), HasSubstr("\"auto\", \"off\""));
 }
 
 TEST(ReadStreamLimits, RefusesWatermarksInTheWrongOrder) {
   StreamOptions stream;
   const auto read = [&](ConfigObject& root) { ReadStreamLimits(root, stream); };
-  EXPECT_EQ(MessageOf(R"({"send_queue_bytes_low": "1MiB"})", read),
+  EXPECT_EQ(MessagesOf(R"({"send_queue_bytes_low": "1MiB"})", read),
             "a.json:1: send_queue_bytes_low: must be below send_queue_bytes_high (1MiB), is 1MiB");
   stream = StreamOptions();
   EXPECT_EQ(
-      MessageOf(R"({"send_queue_bytes_max": "512KiB"})", read),
+      MessagesOf(R"({"send_queue_bytes_max": "512KiB"})", read),
       "a.json:1: send_queue_bytes_high: must not be above send_queue_bytes_max (512KiB), is 1MiB");
   stream = StreamOptions();
-  EXPECT_EQ(MessageOf(R"({"send_queue_bytes_max": 8192, "send_queue_bytes_high": 8192,
+  EXPECT_EQ(MessagesOf(R"({"send_queue_bytes_max": 8192, "send_queue_bytes_high": 8192,
                           "send_queue_bytes_low": 0})",
-                      read),
+                       read),
             "");
   EXPECT_EQ(stream.send_queue_bytes_max, 8192u);
 }
 
 TEST(ReadServerOptions, ReadsEveryField) {
   ServerOptions options;
-  EXPECT_EQ(MessageOf(R"({"name":"game-1","workers":3,"pin_workers":false,"pid_file":"/run/a.pid",
+  EXPECT_EQ(MessagesOf(R"({"name":"game-1","workers":3,"pin_workers":false,"pid_file":"/run/a.pid",
                           "control_socket":"/run/a.sock","stop_timeout":"5s"})",
-                      [&](ConfigObject& root) { ReadServerOptions(root, options); }),
+                       [&](ConfigObject& root) { ReadServerOptions(root, options); }),
             "");
   EXPECT_EQ(options.name, "game-1");
   EXPECT_EQ(options.workers, 3u);
@@ -167,10 +167,10 @@ TEST(ReadServerOptions, TakesWorkersAsANumberOrAuto) {
   ServerOptions options;
   const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };
   options.workers = 9;
-  EXPECT_EQ(MessageOf(R"({"workers": "auto"})", read), "");
+  EXPECT_EQ(MessagesOf(R"({"workers": "auto"})", read), "");
   EXPECT_EQ(options.workers, 0u);
   for (std::string_view text : {"0", "1025", "-1", "\"4\"", "\"Auto\"", "1.5"}) {
-    EXPECT_EQ(MessageOf("{\"workers\": " + std::string(text) + "}", read),
+    EXPECT_EQ(MessagesOf("{\"workers\": " + std::string(text) + "}", read),
               "a.json:1: workers: expected \"auto\" or an integer from 1 to 1024, got " +
                   std::string(text));
   }
@@ -182,7 +182,7 @@ TEST(ReadServerOptions, RefusesANameThatIsNoPartOfAFileName) {
   const std::string too_long(65, 'a');
   for (const std::string& name :
        {std::string("a/b"), std::string(".."), std::string("a b"), std::string("é"), too_long}) {
-    EXPECT_THAT(MessageOf("{\"name\": \"" + name + "\"}", read),
+    EXPECT_THAT(MessagesOf("{\"name\": \"" + name + "\"}", read),
                 HasSubstr("name: expected up to 64"));
   }
   EXPECT_EQ(options.name, "ringmaster");
@@ -190,20 +190,20 @@ TEST(ReadServerOptions, RefusesANameThatIsNoPartOfAFileName) {
 
 TEST(ReadServerOptions, RefusesAControlSocketThatDoesNotFitItsAddress) {
   ServerOptions options;
-  EXPECT_THAT(MessageOf("{\"control_socket\": \"/" + std::string(107, 'x') + "\"}",
-                        [&](ConfigObject& root) { ReadServerOptions(root, options); }),
+  EXPECT_THAT(MessagesOf("{\"control_socket\": \"/" + std::string(107, 'x') + "\"}",
+                         [&](ConfigObject& root) { ReadServerOptions(root, options); }),
               HasSubstr("at most 107 bytes, this one has 108"));
 }
 
 TEST(ReadLogging, ReadsLevelFormatAndFile) {
   ServerOptions options;
   const auto read = [&](ConfigObject& root) { ReadLogging(root, options); };
-  EXPECT_EQ(MessageOf(R"({"level": "warn", "format": "json", "file": "/tmp/x.log"})", read), "");
+  EXPECT_EQ(MessagesOf(R"({"level": "warn", "format": "json", "file": "/tmp/x.log"})", read), "");
   EXPECT_EQ(options.log_level, "warn");
   EXPECT_EQ(options.log_format, "json");
   EXPECT_EQ(options.log_file, "/tmp/x.log");
   EXPECT_EQ(
-      MessageOf(R"({"level": "warning"})", read),
+      MessagesOf(R"({"level": "warning"})", read),
       "a.json:1: level: expected \"trace\", \"debug\", \"info\", \"warn\", \"error\" or \"off\", "
       "got \"warning\"");
 }
@@ -211,23 +211,23 @@ TEST(ReadLogging, ReadsLevelFormatAndFile) {
 TEST(ReadRing, TakesPowersOfTwo) {
   ServerOptions options;
   const auto read = [&](ConfigObject& root) { ReadRing(root, options); };
-  EXPECT_EQ(MessageOf(R"({"entries": 4096, "receive_buffer_count": 8,
+  EXPECT_EQ(MessagesOf(R"({"entries": 4096, "receive_buffer_count": 8,
                           "receive_buffer_bytes": "4KiB"})",
-                      read),
+                       read),
             "");
   EXPECT_EQ(options.ring_entries, 4096u);
   EXPECT_EQ(options.receive_buffer_count, 8u);
   EXPECT_EQ(options.receive_buffer_bytes, 4096u);
-  EXPECT_EQ(MessageOf(R"({"entries": 1000})", read),
+  EXPECT_EQ(MessagesOf(R"({"entries": 1000})", read),
             "a.json:1: entries: expected a power of two, got 1000; 1024 is the next");
 }
 
 TEST(ReadListener, ReadsAnAddressAndAUnixSocketsOwner) {
   ListenerDefinition listener;
   const auto read = [&](ConfigObject& root) { ReadListener(root, listener); };
-  EXPECT_EQ(MessageOf(R"({"address": "unix:/run/a.sock", "backlog": 5,
+  EXPECT_EQ(MessagesOf(R"({"address": "unix:/run/a.sock", "backlog": 5,
                           "unix": {"mode": "0600", "owner": "root", "group": "daemon"}})",
-                      read),
+                       read),
             "");
   EXPECT_EQ(listener.address.ToString(), "unix:/run/a.sock");
   EXPECT_EQ(listener.backlog, 5);
@@ -240,8 +240,8 @@ TEST(ReadListener, RefusesAModeThatIsNotOctal) {
   ListenerDefinition listener;
   const auto read = [&](ConfigObject& root) { ReadListener(root, listener); };
   const auto message = [&](std::string_view mode) {
-    return MessageOf("{\"address\": \"unix:/a\", \"unix\": {\"mode\": " + std::string(mode) + "}}",
-                     read);
+    return MessagesOf("{\"address\": \"unix:/a\", \"unix\": {\"mode\": " + std::string(mode) + "}}",
+                      read);
   };
   EXPECT_EQ(
       message("660"),
@@ -256,8 +256,8 @@ TEST(ReadListener, RefusesAModeThatIsNotOctal) {
 TEST(ReadListener, RefusesAModeOfWhatHasNoFile) {
   for (std::string_view address : {"127.0.0.1:80", "unix:@abstract"}) {
     ListenerDefinition listener;
-    EXPECT_THAT(MessageOf("{\"address\": \"" + std::string(address) + "\", \"unix\": {}}",
-                          [&](ConfigObject& root) { ReadListener(root, listener); }),
+    EXPECT_THAT(MessagesOf("{\"address\": \"" + std::string(address) + "\", \"unix\": {}}",
+                           [&](ConfigObject& root) { ReadListener(root, listener); }),
                 HasSubstr("unix: only a unix socket with a path"));
   }
 }

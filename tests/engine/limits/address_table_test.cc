@@ -16,12 +16,12 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/engine/time_points.h"
 
 namespace ringmaster {
 namespace {
 
 using Verdict = AddressTable::Verdict;
-constexpr TimePoint kSecond = 1'000'000'000;
 constexpr TimePoint kNow = 1'000 * kSecond;
 
 PeerAddress Peer(const std::string& host) {

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/engine/time_points.h"
 
 namespace ringmaster {
 namespace {
 
-constexpr TimePoint kSecond = 1'000'000'000;
 constexpr TimePoint kStart = 1'000 * kSecond;
 
 // How many of `attempts` at one moment are allowed.

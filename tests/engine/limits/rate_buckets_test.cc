@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/engine/time_points.h"
+
 namespace ringmaster {
 namespace {
-
-constexpr TimePoint kSecond = 1'000'000'000;
 
 TEST(RateBuckets, KeepsOneBucketForEachLimit) {
   const RateLimit listener{.per_second = 1, .burst = 2};

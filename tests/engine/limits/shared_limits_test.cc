@@ -10,11 +10,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/engine/time_points.h"
 
 namespace ringmaster {
 namespace {
-
-constexpr TimePoint kSecond = 1'000'000'000;
 
 class SharedLimitsTest : public testing::Test {
  protected:

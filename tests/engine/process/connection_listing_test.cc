@@ -43,7 +43,7 @@ std::vector<uint64_t> Ids(const std::vector<ConnectionRecord>& records,
   return ids;
 }
 
-std::string ErrorOf(const std::vector<std::pair<std::string, std::string>>& options) {
+std::string QueryError(const std::vector<std::pair<std::string, std::string>>& options) {
   const absl::StatusOr<ConnectionQuery> query = ConnectionQuery::FromOptions(options);
   return query.ok() ? "" : std::string(query.status().message());
 }
@@ -108,15 +108,15 @@ TEST(ConnectionQuery, SortsFiguresDownAndNamesUp) {
 }
 
 TEST(ConnectionQuery, SaysWhatWouldBeRight) {
-  EXPECT_NE(ErrorOf({{"--sort", "size"}}).find("one of id, worker"), std::string::npos);
-  EXPECT_NE(ErrorOf({{"--state", "shut"}}).find("one of connecting, open"), std::string::npos);
-  EXPECT_EQ(ErrorOf({{"--top", "-1"}}), "--top takes a number, not \"-1\"");
-  EXPECT_EQ(ErrorOf({{"--min-idle", "1.5s"}}),
+  EXPECT_NE(QueryError({{"--sort", "size"}}).find("one of id, worker"), std::string::npos);
+  EXPECT_NE(QueryError({{"--state", "shut"}}).find("one of connecting, open"), std::string::npos);
+  EXPECT_EQ(QueryError({{"--top", "-1"}}), "--top takes a number, not \"-1\"");
+  EXPECT_EQ(QueryError({{"--min-idle", "1.5s"}}),
             "--min-idle takes a duration such as 30s or 5m, not \"1.5s\"");
-  EXPECT_EQ(ErrorOf({{"--min-queue", "64KB"}}),
+  EXPECT_EQ(QueryError({{"--min-queue", "64KB"}}),
             "--min-queue takes a size such as 64KiB, not \"64KB\"");
-  EXPECT_NE(ErrorOf({{"--peer", "10.0.0.1/8"}}), "");
-  EXPECT_NE(ErrorOf({{"--worker", "one"}}), "");
+  EXPECT_NE(QueryError({{"--peer", "10.0.0.1/8"}}), "");
+  EXPECT_NE(QueryError({{"--worker", "one"}}), "");
 }
 
 // Plays the workers of an inquiry: two of them.

@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "engine/process/worker_restart_backoff.h"
+#include "tests/engine/time_points.h"
 
 namespace ringmaster {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-constexpr TimePoint kSecond = 1'000'000'000;
 
 TEST(WorkerWatch, LooksAboutOncePerSilence) {
   WorkerWatch watch(seconds(60));

@@ -6,13 +6,13 @@
 #include "engine/connection/connection_record.h"
 #include "gtest/gtest.h"
 #include "tests/engine/simulation/simulated_engine.h"
+#include "tests/engine/time_points.h"
 
 // Bounds that code changes while a connection lives, to the millisecond, on the simulated ring.
 
 namespace ringmaster::simulation {
 namespace {
 
-constexpr TimePoint kMillisecond = 1'000'000;
 using std::chrono::milliseconds;
 
 // Does with its input what the test says.

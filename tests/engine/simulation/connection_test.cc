@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "tests/engine/simulation/echo_protocol.h"
 #include "tests/engine/simulation/simulated_engine.h"
+#include "tests/engine/time_points.h"
 
 // Stories of one connection on the simulated ring, without faults: every deadline to the
 // millisecond, and what the random simulation once found.
@@ -15,7 +16,6 @@
 namespace ringmaster::simulation {
 namespace {
 
-constexpr TimePoint kMillisecond = 1'000'000;
 using std::chrono::milliseconds;
 
 class ConnectionTest : public testing::Test {

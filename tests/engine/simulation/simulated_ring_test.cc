@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/engine/time_points.h"
 
 namespace ringmaster::simulation {
 namespace {
@@ -14,7 +15,6 @@ constexpr UserData kReceive(2, 0, 0);
 constexpr UserData kSend(3, 0, 0);
 constexpr UserData kTimeout(4, 0, 0);
 constexpr UserData kOther(5, 0, 0);
-constexpr TimePoint kMillisecond = 1'000'000;
 
 class SimulatedRingTest : public testing::Test {
  protected:

@@ -12,7 +12,7 @@ namespace {
 const int kJsonGauge =
     CounterNames::Register("json_things_open", "things open now", FigureKind::kGauge);
 
-std::unique_ptr<SharedBlock> BusyBlock() {
+std::unique_ptr<SharedBlock> BlockOfTwoWorkers() {
   absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Create(2);
   EXPECT_TRUE(block.ok());
   (*block)->Describe("game", "2.1", {"127.0.0.1:80"});
@@ -34,7 +34,7 @@ std::unique_ptr<SharedBlock> BusyBlock() {
 }
 
 TEST(StatusJson, HasGaugesCausesAndPercentilesOfEveryWorkerAndInTotal) {
-  const std::string text = StatusJson(*BusyBlock(), MonotonicNow());
+  const std::string text = StatusJson(*BlockOfTwoWorkers(), MonotonicNow());
   simdjson::dom::parser parser;
   simdjson::dom::element json;
   ASSERT_EQ(parser.parse(text).get(json), simdjson::SUCCESS) << text;
@@ -60,7 +60,7 @@ TEST(StatusJson, HasGaugesCausesAndPercentilesOfEveryWorkerAndInTotal) {
 }
 
 TEST(StatusSnapshot, ComesBackFromItsJsonWithTheSameFiguresAndPercentiles) {
-  const StatusSnapshot written = StatusSnapshot::Take(*BusyBlock(), MonotonicNow());
+  const StatusSnapshot written = StatusSnapshot::Take(*BlockOfTwoWorkers(), MonotonicNow());
   const absl::StatusOr<StatusSnapshot> read =
       StatusSnapshot::Parse(StatusJson(written, {.buckets = true}));
   ASSERT_TRUE(read.ok()) << read.status();
@@ -114,7 +114,7 @@ TEST(FigureSet, ADifferenceKeepsGaugesAndSurvivesANewBeginning) {
 }
 
 TEST(StatusTable, ShowsOnlyCausesThatOccurredMostFrequentFirst) {
-  const std::unique_ptr<SharedBlock> block = BusyBlock();
+  const std::unique_ptr<SharedBlock> block = BlockOfTwoWorkers();
   const std::string table = StatusTable(*block, MonotonicNow());
   const size_t refused = table.find("connections refused, by reason");
   ASSERT_NE(refused, std::string::npos) << table;
@@ -130,7 +130,7 @@ TEST(StatusTable, ShowsOnlyCausesThatOccurredMostFrequentFirst) {
 }
 
 TEST(ResetGauges, LeavesCountersAlone) {
-  const std::unique_ptr<SharedBlock> block = BusyBlock();
+  const std::unique_ptr<SharedBlock> block = BlockOfTwoWorkers();
   WorkerCounters& counters = block->slot(0).counters;
   counters.connections_open.Set(12);
   ResetGauges(counters);

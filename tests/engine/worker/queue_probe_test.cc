@@ -2,10 +2,10 @@
 
 #include "gtest/gtest.h"
 
+#include "tests/engine/time_points.h"
+
 namespace ringmaster {
 namespace {
-
-constexpr TimePoint At(int64_t ms) { return ms * 1'000'000; }
 
 TEST(QueueProbe, AsksOnlyWhileBusyAndNotTooOften) {
   QueueProbe probe;

@@ -4,6 +4,8 @@
 
 #include <deque>
 
+#include "tests/engine/time_points.h"
+
 namespace ringmaster {
 namespace {
 
@@ -12,8 +14,6 @@ using Verdict = QueueTimeGate::Verdict;
 
 constexpr Duration kMax = milliseconds(500);
 constexpr uint32_t kBacklog = 4096;
-
-TimePoint At(int64_t ms) { return ms * 1'000'000; }
 
 TEST(QueueTimeGate, StaysOpenWhileFirstBytesAreDeliveredPromptly) {
   QueueTimeGate gate(kMax, kBacklog);

@@ -16,6 +16,7 @@
 #include "engine/stats/counters.h"
 #include "protocols/http/service/http_counters.h"
 #include "protocols/websocket/service/websocket_counters.h"
+#include "tests/tools/config/find_member.h"
 
 namespace ringmaster::config {
 namespace {
@@ -27,13 +28,6 @@ struct Row {
   std::vector<std::string> counters;
   std::string stops;
 };
-
-const JsonValue* Find(const JsonValue& object, std::string_view key) {
-  for (const JsonMember& member : object.members) {
-    if (member.key == key) return &member.value;
-  }
-  return nullptr;
-}
 
 std::vector<std::string> Split(std::string_view text, std::string_view separator) {
   std::vector<std::string> parts;

@@ -9,17 +9,11 @@
 #include <set>
 
 #include "engine/config/config_file.h"
+#include "tests/tools/config/find_member.h"
 #include "tools/ringmaster/config/server_config_reader.h"
 
 namespace ringmaster::config {
 namespace {
-
-const JsonValue* Find(const JsonValue& object, std::string_view key) {
-  for (const JsonMember& member : object.members) {
-    if (member.key == key) return &member.value;
-  }
-  return nullptr;
-}
 
 class Schema : public testing::Test {
  protected:

@@ -47,7 +47,7 @@ std::string Describe(const ForwardedChain& chain) {
 
 // In memory that ends where the field ends, so that reading on is seen by a sanitizer.
 template <typename Add>
-std::string Parse(const std::vector<std::string_view>& values, Add add) {
+std::string ParseValues(const std::vector<std::string_view>& values, Add add) {
   ForwardedChain chain;
   for (const std::string_view value : values) {
     const auto copy = std::make_unique<char[]>(value.size());
@@ -57,11 +57,11 @@ std::string Parse(const std::vector<std::string_view>& values, Add add) {
   return Describe(chain);
 }
 std::string Forwarded(const std::vector<std::string_view>& values) {
-  return Parse(values,
+  return ParseValues(values,
                [](ForwardedChain& chain, std::string_view value) { chain.AddForwarded(value); });
 }
 std::string XForwardedFor(const std::vector<std::string_view>& values) {
-  return Parse(
+  return ParseValues(
       values, [](ForwardedChain& chain, std::string_view value) { chain.AddXForwardedFor(value); });
 }
 

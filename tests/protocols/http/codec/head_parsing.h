@@ -18,11 +18,11 @@ inline constexpr HeadResult kIncomplete = HeadResult::kIncomplete;
 inline constexpr HeadResult kBad = HeadResult::kBadRequest;
 
 // What a caller can see of an outcome.
-struct Outcome {
+struct HeadOutcome {
   HeadResult result = kIncomplete;
   std::string seen;
 
-  bool operator==(const Outcome&) const = default;
+  bool operator==(const HeadOutcome&) const = default;
 };
 
 inline std::string Describe(const RequestHead& head) {
@@ -41,8 +41,8 @@ inline std::string Describe(const RequestHead& head) {
 
 // Feeds growing prefixes of `bytes`, each in memory of its own, so that a view kept from an earlier
 // call is a use after free. Stops at the first outcome; `ends` must increase.
-inline Outcome Feed(std::string_view bytes, const std::vector<size_t>& ends,
-                    const HeadLimits& limits) {
+inline HeadOutcome Feed(std::string_view bytes, const std::vector<size_t>& ends,
+                        const HeadLimits& limits) {
   static RequestHead head;
   RequestHeadParser parser;
   for (size_t end : ends) {
@@ -56,8 +56,8 @@ inline Outcome Feed(std::string_view bytes, const std::vector<size_t>& ends,
 }
 
 // The outcome of `bytes`, after checking that it is the same whole, in two pieces and byte by byte.
-inline Outcome Parse(std::string_view bytes, const HeadLimits& limits = {}) {
-  const Outcome whole = Feed(bytes, {bytes.size()}, limits);
+inline HeadOutcome Parse(std::string_view bytes, const HeadLimits& limits = {}) {
+  const HeadOutcome whole = Feed(bytes, {bytes.size()}, limits);
   std::vector<size_t> every;
   for (size_t i = 1; i <= bytes.size(); i++) every.push_back(i);
   EXPECT_EQ(Feed(bytes, every, limits), whole) << "byte by byte: " << bytes;
