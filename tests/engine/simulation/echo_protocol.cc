@@ -130,6 +130,13 @@ class EchoSession final : public Session {
     connection.CloseAfterFlush(CloseReason::kServerStopping);
   }
 
+  void OnKilled(Connection& connection) override {
+    MayThrow();
+    // Behind its output, or at once.
+    if (protocol_.world_.random.Chance(0.5)) return Session::OnKilled(connection);
+    connection.CloseAfterFlush(CloseReason::kKilled);
+  }
+
   void OnException(Connection& connection, std::string_view) override {
     if (connection.open()) connection.Send(Answer(Command::kThrow, kGoodbye));
   }
@@ -218,6 +225,7 @@ class EchoSession final : public Session {
       case Command::kFile:
         return AnswerFromFile(connection, CountIn(body));
       default:
+        if (protocol_.world_.random.Chance(0.1)) protocol_.ChangeTimeouts(connection, record_);
         if (protocol_.world_.random.Chance(0.5)) {
           // Straight back from where it was received: everything in front of it has been handled.
           const std::string head = Answer(command, body).substr(0, 5);
@@ -271,15 +279,32 @@ class EchoSession final : public Session {
     connection.PauseReceive();
     Worker& worker = connection.worker();
     const Duration while_ = std::chrono::microseconds(protocol_.world_.random.Below(20'000));
-    worker.AddTimer(while_, Duration::zero(), [&worker, id = connection.id()] {
-      if (Connection* found = worker.Find(id)) found->ResumeReceive();
-    });
+    worker.AddTimer(while_, Duration::zero(),
+                    [&worker, id = connection.id(), protocol = &protocol_, record = &record_] {
+                      Connection* const found = worker.Find(id);
+                      if (found == nullptr) return;
+                      if (found->open() && protocol->world_.random.Chance(0.3)) {
+                        protocol->ChangeTimeouts(*found, *record);
+                      }
+                      found->ResumeReceive();
+                    });
   }
 
   EchoProtocol& protocol_;
   ConnectionRecord& record_;
   bool replaced_ = false;
 };
+
+void EchoProtocol::ChangeTimeouts(Connection& connection, ConnectionRecord& record) {
+  ++record.timeouts_set_count;
+  connection.ResetTimeouts();
+  if (world_.random.Chance(0.3)) return;
+  for (Duration Timeouts::*timeout : {&Timeouts::message, &Timeouts::read, &Timeouts::write}) {
+    if (world_.random.Chance(0.3)) continue;
+    const Duration longer = std::chrono::milliseconds(world_.random.Below(300));
+    connection.SetTimeout(timeout, connection.options().timeouts.*timeout + longer);
+  }
+}
 
 PeerAddress EchoProtocol::AddressOf(size_t index, uint8_t group) {
   PeerAddress address;

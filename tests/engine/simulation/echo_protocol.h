@@ -63,6 +63,8 @@ struct ConnectionRecord {
   bool refused_output = false;
   bool callback_threw = false;
   bool input_end_seen = false;
+  int timeouts_set_count = 0;
+  TimePoint killed_at = kNever;  // by the test, as an operator would
   size_t unconsumed_at_end = 0;
   CloseReason timeout_reason = CloseReason::kNone;
 };
@@ -92,6 +94,10 @@ class EchoProtocol final : public Protocol {
 
  private:
   friend class EchoSession;
+  // Never below the listener's, so that whoever keeps those keeps all; the next change may well
+  // shorten a wait that has begun.
+  void ChangeTimeouts(Connection& connection, ConnectionRecord& record);
+
   World& world_;
   Duration tolerance_ = std::chrono::milliseconds(20);
   Duration handler_time_ = Duration::zero();

@@ -75,8 +75,10 @@ SimulatedEngine::Options Episode::DrawOptions() {
   options.stop_timeout = std::chrono::milliseconds(random.Chance(0.5) ? 100 : 2000);
   Timeouts& timeouts = options.stream.timeouts;
   timeouts.connect = std::chrono::milliseconds(50);
-  timeouts.handshake = std::chrono::milliseconds(150);
-  timeouts.message = std::chrono::milliseconds(200);
+  // What has come waits for slow handlers: it needs longer then.
+  const bool slow = world_.faults.slow_handler > Faults::Some().slow_handler;
+  timeouts.handshake = std::chrono::milliseconds(slow ? 750 : 150);
+  timeouts.message = std::chrono::milliseconds(slow ? 1000 : 200);
   timeouts.read = std::chrono::milliseconds(300);
   timeouts.write = std::chrono::milliseconds(250);
   timeouts.close = std::chrono::milliseconds(100);
@@ -124,6 +126,10 @@ void Episode::Connect() {
     if (!stop_posted_) world_.Fail("the backlog is full");
     return OnPeerDone();
   }
+  if (world_.random.Chance(0.05)) {
+    world_.After(std::chrono::microseconds(world_.random.Below(400'000)),
+                 [this, record = record.get()] { Kill(*record); });
+  }
   const bool tolerant = record->callbacks_throw;
   protocol_.records().push_back(std::move(record));
   ++peers_busy_;
@@ -133,6 +139,14 @@ void Episode::Connect() {
         OnPeerDone();
       }));
   if (tolerant) peers_.back()->TolerateGoodbye();
+}
+
+void Episode::Kill(ConnectionRecord& record) {
+  if (stop_posted_) return;
+  engine_.worker().Post([this, &record] {
+    if (!record.opened || !engine_.worker().Kill(record.connection_id)) return;
+    record.killed_at = engine_.worker().now();
+  });
 }
 
 void Episode::OnPeerDone() {
@@ -185,6 +199,7 @@ void Episode::Run(Tally& tally) {
     tally.stopped_by_force +=
         record.ignores_stop && record.close_reason == CloseReason::kServerStopping;
     tally.refusals_seen += peers_[i]->saw_refusal();
+    tally.timeouts_set += record.timeouts_set_count;
   }
   if (never_served_ > RefusedCount()) {
     world_.Fail(
@@ -233,6 +248,14 @@ void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& 
     fail(fmt::format("its socket was closed only {} ns later",
                      peer.stream().closed_at() - record.closed_at));
   }
+  if (record.killed_at != kNever) {
+    const Duration patience = engine_.stream_options().timeouts.close + protocol_.tolerance();
+    if (record.closed_at > record.killed_at + patience.count()) {
+      fail(fmt::format("was killed {} ns before", record.closed_at - record.killed_at));
+    }
+    return;
+  }
+  if (record.close_reason == CloseReason::kKilled) fail("nobody killed it");
   if (stops_midway_ || record.callback_threw || record.refused_output) return;
   if (record.close_reason == CloseReason::kMemory) {
     if (memory_hard_ == 0) fail("there is no limit");

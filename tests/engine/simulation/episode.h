@@ -33,6 +33,7 @@ struct Tally {
   uint64_t send_no_memory = 0;
   uint64_t deadline_rearmed = 0;
   uint64_t paused_for_memory = 0;
+  uint64_t timeouts_set = 0;
 };
 
 // One worker's life under one seed: peers connect, do what they were drawn to do, the worker stops.
@@ -46,6 +47,7 @@ class Episode {
   SimulatedEngine::Options DrawOptions();
   void ScheduleArrivals(uint32_t connection_count);
   void Connect();
+  void Kill(ConnectionRecord& record);
   void Stop();
   void OnPeerDone();
   void CheckTurn();

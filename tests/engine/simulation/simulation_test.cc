@@ -39,10 +39,11 @@ void Print(const Tally& tally, double seconds) {
   fmt::print(
       "\naccept paused {}, held at the door {}, refused {} (seen by {}), receives starved {}, "
       "receives paused {}, stuck sends {}, sends without memory {}, deadlines re-armed {}, stopped "
-      "by force {}, paused for memory {}, turns without time for all {}\n",
+      "by force {}, paused for memory {}, turns without time for all {}, timeouts changed {}\n",
       tally.accept_paused, tally.accept_held, tally.refused, tally.refusals_seen,
       tally.receive_starved, tally.receive_paused, tally.send_stuck, tally.send_no_memory,
-      tally.deadline_rearmed, tally.stopped_by_force, tally.paused_for_memory, tally.turns_crowded);
+      tally.deadline_rearmed, tally.stopped_by_force, tally.paused_for_memory, tally.turns_crowded,
+      tally.timeouts_set);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -62,7 +63,8 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
        {CloseReason::kPeerClosed, CloseReason::kPeerReset, CloseReason::kLocal,
         CloseReason::kHandlerError, CloseReason::kHandshakeTimeout, CloseReason::kMessageTimeout,
         CloseReason::kReadTimeout, CloseReason::kWriteTimeout, CloseReason::kServerStopping,
-        CloseReason::kConnectTimeout, CloseReason::kConnectFailed, CloseReason::kMemory}) {
+        CloseReason::kConnectTimeout, CloseReason::kConnectFailed, CloseReason::kMemory,
+        CloseReason::kKilled}) {
     EXPECT_GT(tally.by_reason[static_cast<int>(reason)], 0u) << CloseReasonName(reason);
   }
   EXPECT_GT(tally.accept_paused, 0u);
@@ -77,6 +79,7 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   EXPECT_GT(tally.deadline_rearmed, 0u);
   EXPECT_GT(tally.paused_for_memory, 0u);
   EXPECT_GT(tally.turns_crowded, 0u);
+  EXPECT_GT(tally.timeouts_set, 0u);
   EXPECT_GT(tally.complete, tally.connections / 2);
 }
 
