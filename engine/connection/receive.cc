@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -21,6 +22,12 @@ void Connection::ArmReceive() {
   receive_armed_ = true;
   ++in_flight_;
   armed_deadline_ = ReadDeadline();
+  if (bytes_received_ == 0 && armed_deadline_ != kNever) {
+    // Near enough for the end of a connection that is there for one request: it needs no pulling
+    // in.
+    armed_deadline_ =
+        std::min(armed_deadline_, DeadlineAfter(worker_->now(), options_->timeouts.close));
+  }
   ring().SubmitRecvMultishot(fd_, Tag(kOperationReceive),
                              {armed_deadline_, Tag(kOperationReceiveTimeout)});
 }
