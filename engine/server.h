@@ -104,7 +104,8 @@ struct ListenerDefinition {
   // For connections_max of server, worker and listener. Limits of an address and rates always
   // refuse: waiting would hold up everybody else.
   AtLimit at_limit = AtLimit::kWait;
-  // Whom it serves: not who is in `deny`; if `allow` is not empty, only who is in it.
+  // Whom it serves: not who is in `deny`; if `allow` is not empty, only who is in it. A client whom
+  // a trusted proxy names is judged, too: its HTTP requests are answered 403.
   CidrSet allow;
   CidrSet deny;
   // Every connection begins with a PROXY protocol header (v1 or v2) that names the client, and

@@ -117,10 +117,13 @@ Refusal Door::JudgeByRules(Arrival& arrival) {
   return Refusal::kNone;
 }
 
+bool Door::IsListed(const ListenerDefinition& definition, const PeerAddress& client) {
+  return !definition.deny.Contains(client) &&
+         (definition.allow.empty() || definition.allow.Contains(client));
+}
+
 Refusal Door::JudgeClient(const Rules& rules, const PeerAddress& client, AddressHandle& address) {
-  const ListenerDefinition& definition = *rules.definition;
-  if (definition.deny.Contains(client)) return Refusal::kDenied;
-  if (!definition.allow.empty() && !definition.allow.Contains(client)) return Refusal::kDenied;
+  if (!IsListed(*rules.definition, client)) return Refusal::kDenied;
   if (addresses_ == nullptr) return Refusal::kNone;
   const AddressTable::Admission admission = addresses_->Admit(client, worker_.now());
   if (admission.verdict == AddressTable::Verdict::kTooMany) return Refusal::kAddressMax;
@@ -183,6 +186,12 @@ Refusal Door::Readdress(uint32_t listener, AddressHandle& address, const PeerAdd
   if (addresses_ != nullptr) addresses_->Leave(address);
   address = moved;
   return Refusal::kNone;
+}
+
+bool Door::LetsIn(uint32_t listener, const PeerAddress& client) {
+  if (IsListed(*rules_[listener].definition, client)) return true;
+  CountRefusal(Refusal::kDenied, client);
+  return false;
 }
 
 void Door::Refuse(const Arrival& arrival, Refusal refusal) {

@@ -53,6 +53,9 @@ class Door {
   // deny, allow and the limits of the address; then nothing has changed.
   Refusal Readdress(uint32_t listener, AddressHandle& address, const PeerAddress& client);
 
+  // Whether allow and deny let `client` in; a refusal is counted and logged.
+  bool LetsIn(uint32_t listener, const PeerAddress& client);
+
   // Counts, logs at a bounded rate, says the protocol's goodbye and closes. No place was taken.
   void Refuse(const Arrival& arrival, Refusal refusal);
   void CountRefusal(Refusal refusal, const PeerAddress& peer);
@@ -75,6 +78,7 @@ class Door {
     bool counts = false;      // TakePlace has more to look at than the worker
   };
   Refusal JudgeByRules(Arrival& arrival);
+  static bool IsListed(const ListenerDefinition& definition, const PeerAddress& client);
   Refusal JudgeClient(const Rules& rules, const PeerAddress& client, AddressHandle& address);
   static uint32_t GateOf(uint32_t listener, Refusal limit);
 

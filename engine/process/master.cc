@@ -114,6 +114,7 @@ absl::Status Master::StartWorkers() {
                      admin_listening_ ? admin_listening_->addresses()[0] : "");
   (*block)->header().master_pid.store(::getpid());
   (*block)->header().started_at.store(MonotonicNow());
+  (*block)->header().handler_timeout = options.handler_timeout.count();
   SharedStatus::Set(std::move(*block));
   if (SharedLimits::NeededBy(server_)) {
     absl::StatusOr<std::unique_ptr<SharedLimits>> limits = SharedLimits::Create(server_, count);

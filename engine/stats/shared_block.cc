@@ -111,6 +111,15 @@ const SharedSlot& SharedBlock::slot(uint32_t index) const {
   return slots_[index];
 }
 
+Duration SharedBlock::StuckFor(uint32_t index, TimePoint now) const {
+  const SharedSlot& worker = slot(index);
+  const TimePoint began = worker.pulse.turn_began_at.load(std::memory_order_relaxed);
+  if (header_->handler_timeout == 0 || began == 0 || worker.state.load() != SlotState::kReady) {
+    return Duration::zero();
+  }
+  return now - began > header_->handler_timeout ? Duration(now - began) : Duration::zero();
+}
+
 SharedSlot* SharedBlock::admin_slot() {
   return header_->admin_count == 0 ? nullptr : &slots_[slot_count()];
 }

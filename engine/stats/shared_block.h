@@ -47,7 +47,7 @@ struct alignas(64) SharedSlot {
 struct SharedHeader {
   static constexpr uint32_t kMagic = 0x524d5354;  // "RMST"
   // Raise it with every change of the layout: master and worker may be of different releases.
-  static constexpr uint32_t kLayout = 5;
+  static constexpr uint32_t kLayout = 6;
   static constexpr size_t kListenersMax = 64;
   static constexpr size_t kListenerBytes = 128;
 
@@ -60,6 +60,7 @@ struct SharedHeader {
   uint32_t generation = 1;
   std::atomic<int32_t> master_pid{0};
   std::atomic<int64_t> started_at{0};  // TimePoint
+  int64_t handler_timeout = 0;         // nanoseconds; 0 = off
   uint32_t listener_count = 0;
   char name[64] = {};
   char version[64] = {};
@@ -90,6 +91,9 @@ class SharedBlock {
   SharedSlot& slot(uint32_t index);
   const SharedSlot& slot(uint32_t index) const;
   uint32_t slot_count() const { return header_->slot_count; }
+  // For how long a worker that serves has been held by a handler; 0 unless that is longer than
+  // handler_timeout.
+  Duration StuckFor(uint32_t index, TimePoint now) const;
   // nullptr: the server has no admin process.
   SharedSlot* admin_slot();
   const SharedSlot* admin_slot() const;

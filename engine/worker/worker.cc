@@ -157,6 +157,10 @@ Refusal Worker::ReaddressConnection(Connection& connection, const PeerAddress& c
   return refusal;
 }
 
+bool Worker::LetsIn(const Connection& connection, const PeerAddress& client) {
+  return connection.outbound_ || door_->LetsIn(connection.listener_index_, client);
+}
+
 void Worker::CloseDescriptor(int fd) {
   ++closes_in_flight_;
   ring_->SubmitClose(fd, UserData(kOperationClose, 0, static_cast<uint32_t>(fd)));

@@ -57,6 +57,7 @@ size_t HttpSession::ReadRequest(Connection& connection, std::string_view input) 
   }
   if (service_->options().client_address != ClientAddressSource::kPeer) [[unlikely]] {
     FindClient(connection, head);
+    if (!IsLetIn(connection)) return RefuseClient(connection, head, input);
   }
   PathEntry* entry = nullptr;
   std::string_view path;

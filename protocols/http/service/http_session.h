@@ -77,9 +77,15 @@ class HttpSession final : public Session {
   // session_rates.cc
   void FindClient(Connection& connection, const RequestHead& head);
   RateVerdict TakeRequest(Connection& connection, const http::Route* route);
+  bool IsLetIn(Connection& connection);
   std::optional<UpgradeRefusal> ReaddressToClient(Connection& connection);
   size_t RefuseRate(Connection& connection, const RequestHead& head, const RateVerdict& verdict,
                     std::string_view input);
+  size_t RefuseClient(Connection& connection, const RequestHead& head, std::string_view input);
+  // The connection stays unless there is content, which is not read, or the refusal `closes` it.
+  template <typename Answer>
+  size_t RefuseHead(Connection& connection, const RequestHead& head, std::string_view input,
+                    bool closes, Answer answer);
 
   // Each returns the bytes taken; 0: more is needed, or the request must wait.
   size_t ReadRequest(Connection& connection, std::string_view input);

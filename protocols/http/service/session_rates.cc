@@ -36,24 +36,44 @@ RateVerdict HttpSession::TakeRequest(Connection& connection, const http::Route* 
   return verdict;
 }
 
-size_t HttpSession::RefuseRate(Connection& connection, const RequestHead& head,
-                               const RateVerdict& verdict, std::string_view input) {
+template <typename Answer>
+size_t HttpSession::RefuseHead(Connection& connection, const RequestHead& head,
+                               std::string_view input, bool closes, Answer answer) {
   const bool has_content = head.has_content();
   Complete(connection);
   Exchange& exchange = NewExchange(connection, &head);
-  exchange.close = exchange.close || has_content || verdict.hammering;
+  exchange.close = exchange.close || has_content || closes;
   bytes_behind_ = has_content || input.size() > head.head_bytes;
   Response response(*this, connection, exchange, service_->scratch().fields);
-  // RFC 9110 section 10.2.3: whole seconds. Rounded up, so that who waits as told is served.
-  constexpr int64_t kSecond = 1'000'000'000;
-  const int64_t seconds = std::max<int64_t>(1, (verdict.wait.count() + kSecond - 1) / kSecond);
-  response.Header("Retry-After", fmt::format("{}", seconds)).Error(429);
-  if (verdict.hammering && pipeline_ == nullptr) {
+  answer(response);
+  if (closes && pipeline_ == nullptr) {
     last_request_ = true;
     connection.CloseAfterFlush(CloseReason::kLimit, Linger::kYes);
   }
   AfterHandler(connection, response);
   return has_content ? input.size() : head.head_bytes;
+}
+
+size_t HttpSession::RefuseRate(Connection& connection, const RequestHead& head,
+                               const RateVerdict& verdict, std::string_view input) {
+  return RefuseHead(connection, head, input, verdict.hammering, [&](Response& response) {
+    // RFC 9110 section 10.2.3: whole seconds. Rounded up, so that who waits as told is served.
+    constexpr int64_t kSecond = 1'000'000'000;
+    const int64_t seconds = std::max<int64_t>(1, (verdict.wait.count() + kSecond - 1) / kSecond);
+    response.Header("Retry-After", fmt::format("{}", seconds)).Error(429);
+  });
+}
+
+// The door has judged the proxy; the client for whom it asks is judged here.
+bool HttpSession::IsLetIn(Connection& connection) {
+  const PeerAddress* const client = service_->scratch().client;
+  return admitted_ || client == nullptr || connection.worker().LetsIn(connection, *client);
+}
+
+size_t HttpSession::RefuseClient(Connection& connection, const RequestHead& head,
+                                 std::string_view input) {
+  return RefuseHead(connection, head, input, /*closes=*/false,
+                    [](Response& response) { response.Error(403); });
 }
 
 // A connection that upgrades is one client's from now on. Its address may refuse it, as the door

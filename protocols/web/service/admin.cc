@@ -58,11 +58,11 @@ void Status(const http::Request& request, http::Response& response) {
 }
 
 void Alive(const http::Request&, http::Response& response) {
-  AnswerHealth(response, Liveness(Block(), ::getppid()));
+  AnswerHealth(response, Liveness(Block(), ::getppid(), MonotonicNow()));
 }
 
 void Ready(const http::Request&, http::Response& response) {
-  AnswerHealth(response, Readiness(Block(), ::getppid()));
+  AnswerHealth(response, Readiness(Block(), ::getppid(), MonotonicNow()));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ struct Survey {
   std::string reasons;  // a line each
 };
 
-Survey Look(const SharedBlock& block, pid_t parent) {
+Survey Look(const SharedBlock& block, pid_t parent, TimePoint now) {
   Survey survey;
   const int32_t master = block.header().master_pid.load();
   survey.master_gone = master != parent;
@@ -23,6 +23,13 @@ Survey Look(const SharedBlock& block, pid_t parent) {
   }
   for (uint32_t i = 0; i < block.slot_count(); ++i) {
     const SlotState state = block.slot(i).state.load();
+    const Duration stuck = block.StuckFor(i, now);
+    if (stuck.count() > 0) {
+      const std::chrono::duration<double> seconds = stuck;
+      fmt::format_to(std::back_inserter(survey.reasons),
+                     "worker {} is held by a handler for {:.1f} s\n", i, seconds.count());
+      continue;
+    }
     if (state == SlotState::kReady) {
       ++survey.ready;
       continue;
@@ -42,13 +49,13 @@ Health Report(const SharedBlock& block, const Survey& survey, bool ok) {
 
 }  // namespace
 
-Health Liveness(const SharedBlock& block, pid_t parent) {
-  const Survey survey = Look(block, parent);
+Health Liveness(const SharedBlock& block, pid_t parent, TimePoint now) {
+  const Survey survey = Look(block, parent, now);
   return Report(block, survey, !survey.master_gone && survey.ready > 0);
 }
 
-Health Readiness(const SharedBlock& block, pid_t parent) {
-  const Survey survey = Look(block, parent);
+Health Readiness(const SharedBlock& block, pid_t parent, TimePoint now) {
+  const Survey survey = Look(block, parent, now);
   return Report(block, survey,
                 !survey.master_gone && !survey.stopping && survey.ready == block.slot_count());
 }

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "engine/base/time.h"
 #include "engine/stats/shared_block.h"
 
 namespace ringmaster::web {
@@ -14,11 +15,13 @@ struct Health {
   std::string text;
 };
 
-// Whether the server serves at all: its master lives and at least one worker is ready. `parent` is
-// the parent of this process (getppid): another one than the master means that it is gone.
-Health Liveness(const SharedBlock& block, pid_t parent);
+// Whether the server serves at all: its master lives and at least one worker is ready and not held
+// by a handler for longer than handler_timeout. `parent` is the parent of this process (getppid):
+// another one than the master means that it is gone. `now` is of CLOCK_MONOTONIC.
+Health Liveness(const SharedBlock& block, pid_t parent, TimePoint now);
 
-// Whether a load balancer should send it more: it lives, every worker is ready, it is not stopping.
-Health Readiness(const SharedBlock& block, pid_t parent);
+// Whether a load balancer should send it more: it lives, every worker is ready and moves, it is not
+// stopping.
+Health Readiness(const SharedBlock& block, pid_t parent, TimePoint now);
 
 }  // namespace ringmaster::web

@@ -199,6 +199,21 @@ TEST_F(ClientAddressTest, IsWhomTheRateOfAnAddressCounts) {
   EXPECT_EQ(status("203.0.113.2"), "429");
 }
 
+TEST_F(ClientAddressTest, IsWhomAllowAndDenyJudge) {
+  server_.listener.deny = *CidrSet::Parse({"203.0.113.0/24"});
+  server_.Start();
+  Client proxy = server_.Connect();
+  const auto answer = [&](std::string_view client, std::string_view rest = "") {
+    proxy.Send(Get(client, "/who", rest));
+    return proxy.ReadResponse();
+  };
+  EXPECT_THAT(answer("203.0.113.1"), StartsWith("HTTP/1.1 403 "));
+  // The proxy's connection stays, for others.
+  EXPECT_THAT(answer("198.51.100.1"), EndsWith("198.51.100.1 by 127.0.0.1"));
+  EXPECT_THAT(answer("203.0.113.1"), StartsWith("HTTP/1.1 403 "));
+  EXPECT_EQ(server_.counters->refused_denied.Get(), 2u);
+}
+
 TEST_F(ClientAddressTest, IsNotTakenFromAStranger) {
   ServiceOptions options = Options();
   options.trusted_proxies = *CidrSet::Parse({"192.0.2.0/24"});

@@ -5,11 +5,14 @@
 #include <initializer_list>
 #include <memory>
 
+#include "tests/engine/time_points.h"
+
 namespace ringmaster::web {
 namespace {
 
 constexpr pid_t kMaster = 4711;
 constexpr pid_t kInit = 1;
+constexpr TimePoint kNow = 100 * kSecond;
 
 class HealthCheck : public testing::Test {
  protected:
@@ -22,8 +25,8 @@ class HealthCheck : public testing::Test {
     uint32_t index = 0;
     for (const SlotState state : states) block_->slot(index++).state.store(state);
   }
-  Health Live(pid_t parent = kMaster) const { return Liveness(*block_, parent); }
-  Health Ready(pid_t parent = kMaster) const { return Readiness(*block_, parent); }
+  Health Live(pid_t parent = kMaster) const { return Liveness(*block_, parent, kNow); }
+  Health Ready(pid_t parent = kMaster) const { return Readiness(*block_, parent, kNow); }
 
   std::unique_ptr<SharedBlock> block_;
 };
@@ -57,6 +60,22 @@ TEST_F(HealthCheck, AServerThatStopsSaysSo) {
   EXPECT_FALSE(Live().ok);
   EXPECT_EQ(Ready().text,
             "not ok: stopping, 0 of 2 workers ready\nworker 0 is stopping\nworker 1 is stopped\n");
+}
+
+TEST_F(HealthCheck, AWorkerThatAHandlerHoldsIsNotReady) {
+  Server({SlotState::kReady, SlotState::kReady});
+  block_->slot(0).pulse.turn_began_at.store(kNow - 12 * kSecond);
+  block_->slot(1).pulse.turn_began_at.store(kNow - kSecond);
+  EXPECT_TRUE(Ready().ok) << "there is no handler_timeout";
+  block_->header().handler_timeout = kSecond;
+  EXPECT_TRUE(Live().ok);
+  EXPECT_FALSE(Ready().ok);
+  EXPECT_EQ(Ready().text,
+            "not ok: 1 of 2 workers ready\nworker 0 is held by a handler for 12.0 s\n");
+  block_->slot(1).pulse.turn_began_at.store(kNow - kSecond - 1);
+  EXPECT_FALSE(Live().ok);
+  block_->slot(1).pulse.turn_began_at.store(0);
+  EXPECT_TRUE(Live().ok) << "it waits";
 }
 
 TEST_F(HealthCheck, WithoutItsMasterItIsNeither) {
