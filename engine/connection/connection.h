@@ -17,6 +17,7 @@ namespace ringmaster {
 
 class RateBuckets;
 class SendQueue;
+class UnlinkedReceives;
 class Worker;
 class Ring;
 struct Completion;
@@ -236,10 +237,12 @@ class Connection {
  private:
   friend class Worker;
   friend class ConnectionTestPeer;
+  friend class UnlinkedReceives;
   enum class State : uint8_t { kFree, kConnecting, kOpen, kFlushing, kLingering, kClosing };
 
   // -- receive.cc
   void ArmReceive();
+  void ReceiveUnlinked(UnlinkedReceives& unlinked);
   void StopReceive();
   void OnReceive(const Completion& completion);
   void OnReceiveEnded(int32_t result);
@@ -279,6 +282,7 @@ class Connection {
   CloseReason ReadDeadlineReason() const;
   Duration WaitTimeout(Wait wait) const;
   void PullInReadDeadline();
+  void LinkReadDeadline();
   void OnReadDeadline();
   void OnUpdateTimeout(int32_t result);
   CloseReason ItemDeadlineReason() const;
@@ -351,7 +355,8 @@ class Connection {
   // When it began, and bytes_received_ then: for the minimum rate of a body.
   TimePoint item_began_at_ = 0;
   uint64_t item_began_bytes_ = 0;
-  // Of the linked timeout on the armed receive; kNever: none is linked.
+  // Of the linked timeout on the armed receive; kNever: none is linked. While receive_unlinked_:
+  // when it will be.
   TimePoint armed_deadline_ = kNever;
   uint64_t bytes_received_ = 0;
   uint64_t bytes_sent_ = 0;
@@ -368,6 +373,7 @@ class Connection {
   uint16_t deferred_stop_ : 1 = 0;  // OnStop waits for the first input
   uint16_t stop_told_ : 1 = 0;      // OnStop was called
   uint16_t receive_armed_ : 1 = 0;
+  uint16_t receive_unlinked_ : 1 = 0;   // UnlinkedReceives sees to its timeout
   uint16_t receive_cancelled_ : 1 = 0;  // by us: its -ECANCELED is no timeout
   uint16_t send_stuck_ : 1 = 0;         // the send in flight waits for the peer to make room
   uint16_t send_in_flight_ : 1 = 0;     // the kernel reads the front of queue_

@@ -14,7 +14,8 @@
 // multishot receive. It is checked lazily. Activity only notes the time; when the timeout fires and
 // the peer was active meanwhile, receive and timeout are armed again with the time that is left:
 // exact, nothing lost, no cost per message. A nearer deadline (an item left incomplete) pulls the
-// armed timeout in, once per item.
+// armed timeout in, once per item. A connection that has just come has no linked timeout yet
+// (UnlinkedReceives).
 //
 // The write timeout is linked to the stuck send (send.cc), the connect timeout to the connect
 // (outbound.cc), the lifetime is a timer of the worker (own_bounds.cc): it holds while nothing is
@@ -135,10 +136,22 @@ void Connection::PullInReadDeadline() {
     return;
   }
   if (deadline >= armed_deadline_ - kPullInSlack) return;
+  if (receive_unlinked_) {
+    StopReceive();  // as above
+    return;
+  }
   armed_deadline_ = deadline;
   ++in_flight_;
   ring().SubmitUpdateLinkedTimeout(Tag(kOperationReceiveTimeout), deadline,
                                    Tag(kOperationUpdateTimeout));
+}
+
+// The connection has stayed. Its receive ends, and OnReceiveEnded arms the next with a timeout.
+void Connection::LinkReadDeadline() {
+  if (!receive_armed_ || !receive_unlinked_ || state_ == State::kClosing) return;
+  receive_unlinked_ = false;
+  armed_deadline_ = kNever;
+  PullInReadDeadline();
 }
 
 // -ENOENT: the timeout fired, or its receive ended, before the update came; that completion

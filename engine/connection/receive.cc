@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -8,6 +7,7 @@
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
 #include "engine/connection/send_queue.h"
+#include "engine/listener/unlinked_receives.h"
 #include "engine/ring/ring.h"
 #include "engine/worker/worker.h"
 
@@ -20,23 +20,33 @@ namespace ringmaster {
 void Connection::ArmReceive() {
   DCHECK(!receive_armed_ && !starved_);
   receive_armed_ = true;
+  receive_unlinked_ = false;
   ++in_flight_;
   armed_deadline_ = ReadDeadline();
-  if (bytes_received_ == 0 && armed_deadline_ != kNever) {
-    // Near enough for the end of a connection that is there for one request: it needs no pulling
-    // in.
-    armed_deadline_ =
-        std::min(armed_deadline_, DeadlineAfter(worker_->now(), options_->timeouts.close));
-  }
   ring().SubmitRecvMultishot(fd_, Tag(kOperationReceive),
                              {armed_deadline_, Tag(kOperationReceiveTimeout)});
+}
+
+// The first receive of a connection that was accepted now, without its timeout for a while.
+void Connection::ReceiveUnlinked(UnlinkedReceives& unlinked) {
+  if (state_ != State::kOpen || receive_paused_ || output_paused_ || memory_paused_) return;
+  const int64_t window = unlinked.window().count();
+  const TimePoint deadline = ReadDeadline();
+  // With none it has nothing to wait for, with a near one no time.
+  if (deadline == kNever || deadline - worker_->now() < 2 * window || !unlinked.Add(*this)) return;
+  receive_armed_ = true;
+  receive_unlinked_ = true;
+  ++in_flight_;
+  armed_deadline_ = worker_->now() + window;
+  ring().SubmitRecvMultishot(fd_, Tag(kOperationReceive), {kNever, Tag(kOperationReceiveTimeout)});
 }
 
 void Connection::StopReceive() {
   if (!receive_armed_ || receive_cancelled_) return;
   if (output_paused_) worker_->counters().receive_paused.Add();
   receive_cancelled_ = true;
-  if (wait_ == Wait::kClose) BoundCloseByTimer();
+  // Who lingers receives on, with a linked timeout.
+  if (wait_ == Wait::kClose && state_ != State::kLingering) BoundCloseByTimer();
   ++in_flight_;
   ring().SubmitCancel(Tag(kOperationReceive), Tag(kOperationCancel));
 }

@@ -18,7 +18,8 @@ Listener::Listener(Worker& worker, uint32_t index, int fd, const ListenerDefinit
       index_(index),
       fd_(fd),
       definition_(definition),
-      backlog_(static_cast<uint32_t>(definition.backlog)) {}
+      backlog_(static_cast<uint32_t>(definition.backlog)),
+      unlinked_receives_(worker, definition.stream.timeouts) {}
 
 void Listener::Arm() {
   DCHECK(state_ != State::kArmed && state_ != State::kCancelling);

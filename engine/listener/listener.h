@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "engine/listener/arrival.h"
+#include "engine/listener/unlinked_receives.h"
 #include "engine/ring/ring.h"
 #include "engine/server.h"
 
@@ -51,6 +52,7 @@ class Listener {
   }
   const ListenerDefinition& definition() const { return definition_; }
   uint32_t index() const { return index_; }
+  UnlinkedReceives& unlinked_receives() { return unlinked_receives_; }
 
   // 10 ms: a client that waits does not notice, and a hundred looks a second are nothing to a
   // worker that is full.
@@ -85,6 +87,7 @@ class Listener {
   // Accepted in the same batch that reached the limit: they wait here, judged and with no
   // connection allocated, so that the limit is exact and nobody who may come in is refused.
   std::deque<Arrival> parked_;
+  UnlinkedReceives unlinked_receives_;
 };
 
 }  // namespace ringmaster

@@ -178,6 +178,7 @@ void Worker::AddAccepted(Listener& listener, const Arrival& arrival) {
   if (!connection->open()) return;
   connection->SetWait(Wait::kHandshake);
   if (stopping_) connection->deferred_stop_ = true;
+  connection->ReceiveUnlinked(listener.unlinked_receives());
   connection->UpdateReceiving();
 }
 

@@ -86,7 +86,7 @@ void ChaosServer::DefineRoutes() {
 void ChaosServer::RunWorker(const std::function<void()>& ready) {
   // Small, so that everything in it runs short.
   RingOptions ring_options;
-  ring_options.sq_entries = 64;
+  ring_options.sq_entries = 32;
   ring_options.cq_entries = 64;
   ring_options.buffer_count = 16;
   ring_options.buffer_bytes = 4096;

@@ -75,6 +75,32 @@ TEST_F(ConnectionTest, ClosesAPeerThatNeverSaysAnything) {
   engine_->ExpectNothingLeft();
 }
 
+// One request and the end of it, and all of its submissions.
+TEST_F(ConnectionTest, LinksNoTimeoutForOneThatIsGoneAtOnce) {
+  uint64_t submissions[2];
+  for (const bool timeouts : {false, true}) {
+    SimulatedEngine::Options options = Defaults();
+    if (!timeouts) {
+      Timeouts& off = options.stream.timeouts;
+      off.handshake = off.message = off.read = off.write = off.close = Duration::zero();
+    }
+    Start(options);
+    Connect();
+    const uint64_t before = engine_->ring().figures().sqe_count;
+    peer_->PeerSend(EncodeRequest(Command::kCloseLinger, "bye"));
+    RunFor(milliseconds(5));
+    peer_->PeerRead(1000);
+    EXPECT_TRUE(peer_->peer_sees_end());
+    peer_->PeerClose();
+    RunFor(milliseconds(20));
+    EXPECT_EQ(record().closed_count, 1);
+    submissions[timeouts] = engine_->ring().figures().sqe_count - before;
+    RunFor(milliseconds(500));
+    engine_->ExpectNothingLeft();
+  }
+  EXPECT_EQ(submissions[true], submissions[false]);
+}
+
 TEST_F(ConnectionTest, ClosesAnIdlePeerAfterTheReadTimeoutSinceItsLastByte) {
   Start();
   Connect();
