@@ -16,7 +16,8 @@ namespace ringmaster::web {
 //     /             the dashboard: live charts, for people
 //     /metrics      Prometheus' text format
 //     /status.json  what `status --json` prints; with ?buckets also the buckets of the histograms
-//     /healthz      200 while the server serves at all, else 503 with the reasons, as text; a worker
+//     /healthz      200 while the server serves at all, else 503 with the reasons, as text; a
+//     worker
 //                   that a handler holds for longer than handler_timeout does not serve
 //     /readyz       200 while all of it is ready and it is not stopping, else 503
 //

@@ -57,8 +57,8 @@ std::string ParseValues(const std::vector<std::string_view>& values, Add add) {
   return Describe(chain);
 }
 std::string Forwarded(const std::vector<std::string_view>& values) {
-  return ParseValues(values,
-               [](ForwardedChain& chain, std::string_view value) { chain.AddForwarded(value); });
+  return ParseValues(
+      values, [](ForwardedChain& chain, std::string_view value) { chain.AddForwarded(value); });
 }
 std::string XForwardedFor(const std::vector<std::string_view>& values) {
   return ParseValues(
