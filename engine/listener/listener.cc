@@ -118,8 +118,11 @@ void Listener::LetIn() {
 }
 
 void Listener::OnGate() {
-  const uint32_t backlog =
-      std::min(static_cast<uint32_t>(definition_.backlog), worker_.gate().backlog());
+  // Short while it is not accepted from. Else accept takes all of it at once, and before it has, a
+  // queue longer than its backlog would turn away who comes that moment: for a second, until they
+  // try again.
+  uint32_t backlog = static_cast<uint32_t>(definition_.backlog);
+  if (worker_.gate().closed()) backlog = std::min(backlog, worker_.gate().backlog());
   // A unix socket's queue is shared by all workers, and a full one refuses instead of waiting.
   if (!definition_.address.is_unix() && backlog != backlog_) {
     backlog_ = backlog;

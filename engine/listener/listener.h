@@ -43,7 +43,7 @@ class Listener {
     if (waiting_for_ != Refusal::kNone) LookForRoom();
   }
   // The worker is asked for more than it can do, or not any more: accepting pauses or goes on, and
-  // the kernel's queue is as long as QueueTimeGate says.
+  // the kernel's queue is as long as QueueTimeGate says while it pauses.
   void OnGate();
   void Stop();
 
