@@ -181,7 +181,7 @@ class Worker {
   // it, latency is what matters and one completion wakes the loop.
   static constexpr uint32_t kBusyCompletions = 8;
   // Some milliseconds of copying.
-  static constexpr size_t kTurnOutputMax = 4 << 20;
+  static constexpr size_t kTurnOutputMax = 2 << 20;
 
   void Dispatch(const Completion& completion);
   void DispatchToConnection(const Completion& completion);
