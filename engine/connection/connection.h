@@ -241,6 +241,8 @@ class Connection {
   enum class State : uint8_t { kFree, kConnecting, kOpen, kFlushing, kLingering, kClosing };
 
   // -- receive.cc
+  bool WantsReceive() const;
+  void SubmitReceive(TimePoint linked_deadline);
   void ArmReceive();
   void ReceiveUnlinked(UnlinkedReceives& unlinked);
   void StopReceive();

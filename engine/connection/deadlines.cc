@@ -129,15 +129,11 @@ CloseReason Connection::ItemDeadlineReason() const {
 void Connection::PullInReadDeadline() {
   if (!receive_armed_ || receive_cancelled_) return;
   const TimePoint deadline = ReadDeadline();
-  if (armed_deadline_ == kNever) {
+  if (deadline >= armed_deadline_ - kPullInSlack) return;
+  if (armed_deadline_ == kNever || receive_unlinked_) {
     // No timeout is linked that could be moved: end this receive, OnReceiveEnded arms the next with
     // one.
-    if (deadline != kNever) StopReceive();
-    return;
-  }
-  if (deadline >= armed_deadline_ - kPullInSlack) return;
-  if (receive_unlinked_) {
-    StopReceive();  // as above
+    StopReceive();
     return;
   }
   armed_deadline_ = deadline;

@@ -17,28 +17,30 @@
 
 namespace ringmaster {
 
-void Connection::ArmReceive() {
+void Connection::SubmitReceive(TimePoint linked_deadline) {
   DCHECK(!receive_armed_ && !starved_);
   receive_armed_ = true;
-  receive_unlinked_ = false;
   ++in_flight_;
-  armed_deadline_ = ReadDeadline();
   ring().SubmitRecvMultishot(fd_, Tag(kOperationReceive),
-                             {armed_deadline_, Tag(kOperationReceiveTimeout)});
+                             {linked_deadline, Tag(kOperationReceiveTimeout)});
+}
+
+void Connection::ArmReceive() {
+  receive_unlinked_ = false;
+  armed_deadline_ = ReadDeadline();
+  SubmitReceive(armed_deadline_);
 }
 
 // The first receive of a connection that was accepted now, without its timeout for a while.
 void Connection::ReceiveUnlinked(UnlinkedReceives& unlinked) {
-  if (state_ != State::kOpen || receive_paused_ || output_paused_ || memory_paused_) return;
+  if (!WantsReceive()) return;
   const int64_t window = unlinked.window().count();
   const TimePoint deadline = ReadDeadline();
   // With none it has nothing to wait for, with a near one no time.
   if (deadline == kNever || deadline - worker_->now() < 2 * window || !unlinked.Add(*this)) return;
-  receive_armed_ = true;
   receive_unlinked_ = true;
-  ++in_flight_;
   armed_deadline_ = worker_->now() + window;
-  ring().SubmitRecvMultishot(fd_, Tag(kOperationReceive), {kNever, Tag(kOperationReceiveTimeout)});
+  SubmitReceive(kNever);
 }
 
 void Connection::StopReceive() {
@@ -187,11 +189,14 @@ void Connection::ResumeReceive() {
 }
 
 // Makes the armed state of the receive follow what is wanted now.
-void Connection::UpdateReceiving() {
-  // Who is paused for memory still handles what it has received. Who is held back is so for a
-  // moment.
+// Who is paused for memory still handles what it has received. Who is held back is so for a moment.
+bool Connection::WantsReceive() const {
   const bool open = state_ == State::kOpen && !receive_paused_ && !output_paused_;
-  const bool wanted = (open && !memory_paused_) || state_ == State::kLingering;
+  return (open && !memory_paused_) || state_ == State::kLingering;
+}
+
+void Connection::UpdateReceiving() {
+  const bool wanted = WantsReceive();
   if (wanted && !receive_armed_ && !starved_ && !input_ended_) {
     ArmReceive();
   } else if (!wanted && receive_armed_ && state_ == State::kOpen) {

@@ -40,24 +40,23 @@ void UnlinkedReceives::LookLater() {
   timer_set_ = true;
 }
 
-void UnlinkedReceives::Look() {
-  timer_set_ = false;
-  while (!entries_.empty() && entries_.front().due <= worker_.now()) {
+void UnlinkedReceives::LinkDueUntil(TimePoint end) {
+  while (!entries_.empty() && entries_.front().due <= end) {
     const uint64_t id = entries_.front().connection_id;
     entries_.pop_front();
     if (Connection* const connection = worker_.Find(id)) connection->LinkReadDeadline();
   }
+}
+
+void UnlinkedReceives::Look() {
+  timer_set_ = false;
+  LinkDueUntil(worker_.now());
   if (entries_.empty()) return;
   try {
     LookLater();
   } catch (const std::bad_alloc&) {
     // Nobody looks again: all of them are seen to now.
-    for (const Entry& entry : entries_) {
-      if (Connection* const connection = worker_.Find(entry.connection_id)) {
-        connection->LinkReadDeadline();
-      }
-    }
-    entries_.clear();
+    LinkDueUntil(kNever);
   }
 }
 

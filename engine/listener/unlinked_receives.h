@@ -24,8 +24,8 @@ class UnlinkedReceives {
   // `timeouts`: of the listener. `worker` outlives the object.
   UnlinkedReceives(Worker& worker, const Timeouts& timeouts);
 
-  // The connection is looked at between end_of_window() and an eighth of a window later. False: for
-  // want of memory it is not.
+  // The connection is looked at between the end of the window and an eighth of a window later.
+  // False: for want of memory it is not.
   bool Add(const Connection& connection);
   // Of what is added now. A deadline must be as far away again.
   Duration window() const { return window_; }
@@ -37,6 +37,7 @@ class UnlinkedReceives {
   };
   void LookLater();
   void Look();
+  void LinkDueUntil(TimePoint end);
 
   Worker& worker_;
   const Duration window_;

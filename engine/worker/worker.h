@@ -85,8 +85,8 @@ class Worker {
   // limit or a list of that address refuses it; it was counted and logged, nothing has changed, and
   // the caller closes with CloseReason::kRefused.
   Refusal ReaddressConnection(Connection& connection, const PeerAddress& client);
-  // Whether the listener's allow and deny let in what the connection brings for `client`. False: it
-  // was counted and logged as a refusal.
+  // Whether the allow and deny of the listener through which the connection came let in what it
+  // brings for `client`. False: it was counted and logged as a refusal.
   bool LetsIn(const Connection& connection, const PeerAddress& client);
 
   // Runs `task` on the worker's thread in its next turn. Any thread; wakes the loop.
