@@ -30,6 +30,16 @@ void Session::OnStop(Connection& connection) {
 
 void Session::OnKilled(Connection& connection) { connection.Abort(CloseReason::kKilled); }
 
+bool Session::CanMove(const Connection&) const { return false; }
+
+void Session::OnHandoff(Connection&) {}
+
+void Session::Save(const Connection&, StateWriter&) const {}
+
+void Session::OnAdopted(Connection&) {}
+
+std::unique_ptr<Session> Protocol::Restore(Connection&, StateReader&) { return nullptr; }
+
 void Session::OnException(Connection&, std::string_view) {}
 
 void Session::OnClosed(Connection&, CloseReason) {}

@@ -18,6 +18,8 @@
 namespace ringmaster {
 
 class Connection;
+class StateReader;
+class StateWriter;
 class Worker;
 
 // Which wait a deadline bounds; see StreamOptions::Timeouts.
@@ -78,6 +80,24 @@ class Session {
   // closes with kHandlerError after it was flushed.
   virtual void OnException(Connection& connection, std::string_view what);
 
+  // -- Moving to another process (engine/handoff)
+  //
+  // A reload gives connections to the new worker as they are, between two calls of the session.
+  // Unconsumed input, unsent output, deadlines and counts travel with the connection; the session
+  // says what it has beside that.
+
+  // Whether it can move now. False for good or for the moment (an answer is awaited): then it stays
+  // and drains. Asked before Save, perhaps several times. Default: it never moves.
+  virtual bool CanMove(const Connection& connection) const;
+  // Tells the application that this connection is about to be saved. It may go on here all the same
+  // when the new worker cannot take it.
+  virtual void OnHandoff(Connection& connection);
+  // Writes what Protocol::Restore needs. Nothing of the session changes. If the new worker takes
+  // it, the session is destroyed without OnClosed: its connection lives on.
+  virtual void Save(const Connection& connection, StateWriter& out) const;
+  // In the new worker: it is this worker's connection now, and may be written to.
+  virtual void OnAdopted(Connection& connection);
+
   // The last call: the connection is going away for `reason`, whatever ended it. Exactly once, also
   // before destruction in a worker that stops. Nothing can be sent any more.
   virtual void OnClosed(Connection& connection, CloseReason reason);
@@ -99,6 +119,12 @@ class Protocol {
   // A connection was accepted (or an outbound one is being made). Called before any byte is
   // received.
   virtual std::unique_ptr<Session> NewSession(Connection& connection) = 0;
+
+  // The session of a connection that another process has saved (Session::Save), perhaps an older or
+  // newer release of this one; or nullptr: it cannot be made from that, and the connection stays
+  // where it was. What `in` says is checked, not believed. Nothing may be sent yet; OnAdopted
+  // follows. Default: nullptr.
+  virtual std::unique_ptr<Session> Restore(Connection& connection, StateReader& in);
 
   // What a connection hears that the door refuses because of a limit, before it is closed. No
   // session is made for it. A few hundred bytes at most, so that they always fit a new socket's
