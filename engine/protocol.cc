@@ -24,6 +24,8 @@ void Session::OnSendQueueFull(Connection&) {}
 
 void Session::OnDrained(Connection&) {}
 
+void Session::OnDrain(Connection&) {}
+
 void Session::OnStop(Connection& connection) {
   connection.CloseAfterFlush(CloseReason::kServerStopping);
 }

@@ -69,6 +69,11 @@ class Session {
   // was sent: a streaming session continues here.
   virtual void OnDrained(Connection& connection);
 
+  // Another worker has this one's place, and this connection stayed: it may go on for
+  // drain_timeout, then OnStop follows. A protocol whose clients come back at any answer ends it
+  // with the next one. Called once. Default: nothing.
+  virtual void OnDrain(Connection& connection);
+
   // Graceful stop: finish what was received, then close. Called once. Default: CloseAfterFlush.
   virtual void OnStop(Connection& connection);
 

@@ -1,5 +1,8 @@
 #include "engine/server.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 
 namespace ringmaster {
@@ -33,6 +36,19 @@ absl::Status ServerDefinition::Validate() const {
     if (absl::Status status = validator(); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+std::vector<std::string> ListenerKeys(const ServerDefinition& server) {
+  std::vector<std::string> keys;
+  for (const auto& listener : server.listeners()) {
+    const std::string address = listener->address.ToString();
+    std::string key = address;
+    for (int i = 2; std::find(keys.begin(), keys.end(), key) != keys.end(); ++i) {
+      key = fmt::format("{} ({})", address, i);
+    }
+    keys.push_back(std::move(key));
+  }
+  return keys;
 }
 
 }  // namespace ringmaster

@@ -61,6 +61,13 @@ struct ServerOptions {
   bool timings = true;
   AdminOptions admin;
   Duration stop_timeout = std::chrono::seconds(30);
+  // A reload is abandoned when a new worker is not ready by then.
+  Duration ready_timeout = std::chrono::seconds(60);
+  // What an old worker could not hand over to the new one may go on there for so long. Then it is
+  // told to go, one connection after the other over drain_spread: reconnects shall not come as one
+  // wave. What is left a close timeout later is closed.
+  Duration drain_timeout = std::chrono::seconds(60);
+  Duration drain_spread = std::chrono::seconds(10);
   // Files of this instance; empty = derived from the name under $XDG_RUNTIME_DIR, /run or /tmp.
   std::string pid_file;
   std::string control_socket;
@@ -128,7 +135,8 @@ struct ListenerDefinition {
 class ServerDefinition {
  public:
   ServerOptions options;
-  // In the worker, before its first accept. A non-ok status stops the start.
+  // In the worker, before its first accept. A non-ok status stops the start, or abandons the
+  // reload.
   std::function<absl::Status(Worker&)> on_worker_start;
   // In the worker, after its last connection is gone.
   std::function<void(Worker&)> on_worker_stop;
@@ -165,5 +173,9 @@ class ServerDefinition {
   std::vector<std::unique_ptr<Protocol>> protocols_;
   std::vector<std::unique_ptr<ListenerDefinition>> listeners_;
 };
+
+// A name for each listener by which it is the same one in another generation of the server: its
+// address, and a number where several have port 0.
+std::vector<std::string> ListenerKeys(const ServerDefinition& server);
 
 }  // namespace ringmaster

@@ -205,6 +205,13 @@ void ReadServerOptions(ConfigObject& object, ServerOptions& out) {
                             kUnixPathBytesMax, out.control_socket.size()));
   }
   object.Read("stop_timeout", out.stop_timeout);
+  object.Read("ready_timeout", out.ready_timeout);
+  if (out.ready_timeout.count() == 0) {
+    object.Fail("ready_timeout",
+                "must not be 0s: a worker that hangs would hold up a reload for ever");
+  }
+  object.Read("drain_timeout", out.drain_timeout);
+  object.Read("drain_spread", out.drain_spread);
   object.Read("handler_timeout", out.handler_timeout);
   object.Read("handler_kill_timeout", out.handler_kill_timeout);
   if (out.handler_kill_timeout.count() > 0 && out.handler_timeout > out.handler_kill_timeout) {

@@ -36,8 +36,8 @@ void ReadAddressLimits(ConfigObject& object, AddressLimits& out);
 // admin: address, token.
 void ReadAdmin(ConfigObject& object, AdminOptions& out);
 
-// At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout, handler_timeout,
-// handler_kill_timeout, timings.
+// At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout, ready_timeout,
+// drain_*, handler_timeout, handler_kill_timeout, timings.
 void ReadServerOptions(ConfigObject& object, ServerOptions& out);
 // logging: level, format, file.
 void ReadLogging(ConfigObject& object, ServerOptions& out);

@@ -238,6 +238,8 @@ class Connection {
   friend class Worker;
   friend class ConnectionTestPeer;
   friend class UnlinkedReceives;
+  friend class HandoffGiver;
+  friend class HandoffTaker;
   enum class State : uint8_t { kFree, kConnecting, kOpen, kFlushing, kLingering, kClosing };
 
   // -- receive.cc
@@ -329,6 +331,22 @@ class Connection {
   void Guard(Call&& call);
   void OnHandlerException(const char* what);
 
+  // -- move.cc: to another worker, see engine/handoff
+  // Nothing but a call of the session away from standing still.
+  bool CanMove() const;
+  // Receives and sends no more; what is armed ends. Standing() follows in a later turn, unless the
+  // connection ends.
+  void BeginMove();
+  bool Standing() const { return moving_ && in_flight_ == 0; }
+  void HoldOutput();
+  // It goes on here after all.
+  void StayHere();
+  void Save(StateWriter& out) const;
+  // What Save wrote, but for the session; the slot is new. False: it makes no sense.
+  bool Load(StateReader& in);
+  // It is this worker's now: its session is told, what was held goes on.
+  void Arrive();
+
   // -- rates.cc
   void UpdateRated();
   RateBuckets& Buckets();
@@ -374,6 +392,9 @@ class Connection {
   uint16_t in_flight_ = 0;
   uint16_t deferred_stop_ : 1 = 0;  // OnStop waits for the first input
   uint16_t stop_told_ : 1 = 0;      // OnStop was called
+  uint16_t drain_told_ : 1 = 0;     // OnDrain was called
+  uint16_t moving_ : 1 = 0;         // nothing is armed any more: BeginMove, or not yet Arrive
+  uint16_t stays_ : 1 = 0;          // another worker could not take it
   uint16_t receive_armed_ : 1 = 0;
   uint16_t receive_unlinked_ : 1 = 0;   // UnlinkedReceives sees to its timeout
   uint16_t receive_cancelled_ : 1 = 0;  // by us: its -ECANCELED is no timeout

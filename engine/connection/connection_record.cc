@@ -5,6 +5,7 @@
 #include "engine/connection/connection.h"
 #include "engine/connection/own_bounds.h"
 #include "engine/connection/send_queue.h"
+#include "engine/worker/worker.h"
 
 namespace ringmaster {
 
@@ -60,6 +61,7 @@ void Connection::Describe(ConnectionRecord& record) const {
   // Nothing of the memory in front of it, padding included, may leave with it.
   std::fill_n(reinterpret_cast<char*>(&record), sizeof(record), '\0');
   record.id = id_;
+  record.worker = worker_->index();
   record.opened_at = opened_at_;
   record.last_activity = last_activity_;
   record.bytes_received = bytes_received_;

@@ -14,7 +14,7 @@ namespace ringmaster {
 // it can be written for a hundred thousand within few milliseconds.
 struct ConnectionRecord {
   // Raise it with every change: command, master and worker may be of different releases.
-  static constexpr uint32_t kLayout = 1;
+  static constexpr uint32_t kLayout = 2;
 
   // As Connection's states; kept apart, since these have names that people see.
   enum class State : uint8_t { kConnecting, kOpen, kFlushing, kLingering, kClosing };
@@ -32,6 +32,7 @@ struct ConnectionRecord {
   State state;
   CloseReason deadline_reason;  // what the deadline would close it for
   bool outbound;
+  uint32_t worker;
 
   std::string_view protocol_name() const {
     const std::string_view all(protocol, sizeof(protocol));

@@ -18,11 +18,12 @@ enum Operation : uint8_t {
   kOperationUpdateTimeout,
   kOperationCancel,
   // Of the worker.
-  kOperationAccept,        // slot = listener index
-  kOperationAcceptCancel,  // slot = listener index
+  kOperationAccept,        // slot = position of the listener
+  kOperationAcceptCancel,  // slot = position of the listener
   kOperationDiscard,       // slot = place in the farewell
   kOperationClose,         // slot = descriptor, for the crash message only
   kOperationControl,
+  kOperationHandoff,  // slot = HandoffSide
   kOperationWake,
 };
 

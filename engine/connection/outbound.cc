@@ -41,6 +41,7 @@ absl::StatusOr<uint64_t> Worker::Connect(const Address& address, Protocol& proto
   if (connection == nullptr) return absl::ResourceExhaustedError("no memory for a connection");
   owned_fd.Release();
   connection->outbound_ = true;
+  ++outbound_count_;
   if (connection->state_ != Connection::State::kOpen) return connection->id_;  // NewSession threw
   connection->state_ = Connection::State::kConnecting;
   ++connection->in_flight_;

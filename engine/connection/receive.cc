@@ -192,6 +192,7 @@ void Connection::ResumeReceive() {
 // Who is paused for memory still handles what it has received. Who is held back is so for a moment.
 bool Connection::WantsReceive() const {
   const bool open = state_ == State::kOpen && !receive_paused_ && !output_paused_;
+  if (moving_) return false;
   return (open && !memory_paused_) || state_ == State::kLingering;
 }
 

@@ -285,6 +285,10 @@ void Connection::FlushOutput() {
   }
   if (queue_ != nullptr) {
     queue_->Consume(0);  // drops what was reserved and then left empty
+    if (moving_ && !queue_->empty()) {
+      HoldOutput();
+      return;
+    }
     if (!queue_->empty()) {
       SubmitFront(/*stuck=*/false);
       return;
@@ -362,8 +366,14 @@ void Connection::OnSend(int32_t result) {
     worker_->counters().bytes_sent.Add(sent);
     // The peer made room, so it is there: whoever takes a long answer slowly is not idle.
     if (send_stuck_) last_activity_ = worker_->now();
-    if (!queue_->empty()) SubmitFront(/*stuck=*/was_short);
+    if (!queue_->empty() && moving_) {
+      HoldOutput();
+    } else if (!queue_->empty()) {
+      SubmitFront(/*stuck=*/was_short);
+    }
     OnOutputMoved();
+  } else if (moving_ && (result == -EAGAIN || result == -EINTR || result == -ECANCELED)) {
+    HoldOutput();
   } else if (result == -EAGAIN || result == -EINTR) {
     SubmitFront(/*stuck=*/true);
     OnOutputMoved();

@@ -105,6 +105,15 @@ void SendQueue::CopyLeased() {
   lease_ring_ = nullptr;
 }
 
+void SendQueue::CopyTo(std::string& out) const {
+  DCHECK(file_count_ == 0);
+  out.append(inline_.get() + inline_begin_, inline_end_ - inline_begin_);
+  for (size_t i = front_; i < segments_.size(); ++i) {
+    const Segment& segment = segments_[i];
+    out.append(segment.data + segment.begin, segment.end - segment.begin);
+  }
+}
+
 void SendQueue::AppendShared(std::string_view bytes, std::shared_ptr<const void> owner) {
   if (bytes.empty()) return;
   Segment segment;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -95,6 +96,9 @@ class SendQueue {
   size_t bytes_given_out() const { return bytes_given_out_; }
   // `bytes` of what Front returned were taken by the kernel.
   void Consume(size_t bytes);
+
+  // Appends what is in memory and not yet taken by the kernel, in order. No file may be queued.
+  void CopyTo(std::string& out) const;
 
   // Before a wait for a slow peer: copies what stands in receive buffers and returns those, so that
   // no peer can hold the buffers that all connections share. Not while a send is in flight.

@@ -195,6 +195,14 @@ AddressTable::Admission AddressTable::Admit(const PeerAddress& peer, TimePoint n
   return {Verdict::kAdmitted, handle};
 }
 
+AddressHandle AddressTable::Readmit(const PeerAddress& peer, TimePoint now) {
+  if (!Counts(peer)) return kNoAddressHandle;
+  AddressHandle handle = kNoAddressHandle;
+  if (Enter(KeyOf(peer), kCountMax, now, handle) == Entry::kEntered) return handle;
+  full_.Add();
+  return kNoAddressHandle;
+}
+
 void AddressTable::Leave(AddressHandle handle) {
   if (handle == kNoAddressHandle) return;
   book_.Begin(worker_, handle);

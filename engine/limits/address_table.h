@@ -77,6 +77,8 @@ class AddressTable {
 
   // A new connection of `peer`: counts it unless a limit refuses it.
   Admission Admit(const PeerAddress& peer, TimePoint now);
+  // One that another worker has counted until now: no limit refuses it.
+  AddressHandle Readmit(const PeerAddress& peer, TimePoint now);
   void Leave(AddressHandle handle);
 
   // One more request or message. Zero: allowed, and counted. Else how long until the next one is.

@@ -169,6 +169,11 @@ void Door::TakePlaceAnyway(uint32_t listener) {
   limits_->Enter(SharedLimits::kServerGate, 0, worker_.index());
 }
 
+AddressHandle Door::TakeOver(uint32_t listener, const PeerAddress& peer) {
+  TakePlaceAnyway(listener);
+  return addresses_ == nullptr ? kNoAddressHandle : addresses_->Readmit(peer, worker_.now());
+}
+
 void Door::Leave(uint32_t listener, AddressHandle address) {
   if (addresses_ != nullptr) addresses_->Leave(address);
   if (!rules_[listener].counts) return;

@@ -44,6 +44,8 @@ class Door {
   Refusal TakePlace(uint32_t listener);
   // For what was let in before the server began to stop: reserved, limit or not.
   void TakePlaceAnyway(uint32_t listener);
+  // For a connection that another worker has had: its place, and its address counted.
+  AddressHandle TakeOver(uint32_t listener, const PeerAddress& peer);
   // What TakePlace would say now.
   Refusal Room(uint32_t listener) const;
   // A place that was taken and an address that was counted, when the connection is gone.

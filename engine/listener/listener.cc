@@ -13,8 +13,10 @@
 
 namespace ringmaster {
 
-Listener::Listener(Worker& worker, uint32_t index, int fd, const ListenerDefinition& definition)
+Listener::Listener(Worker& worker, uint32_t position, uint32_t index, int fd,
+                   const ListenerDefinition& definition)
     : worker_(worker),
+      position_(position),
       index_(index),
       fd_(fd),
       definition_(definition),
@@ -24,7 +26,7 @@ Listener::Listener(Worker& worker, uint32_t index, int fd, const ListenerDefinit
 void Listener::Arm() {
   DCHECK(state_ != State::kArmed && state_ != State::kCancelling);
   state_ = State::kArmed;
-  worker_.ring().SubmitAcceptMultishot(fd_, UserData(kOperationAccept, 0, index_));
+  worker_.ring().SubmitAcceptMultishot(fd_, UserData(kOperationAccept, 0, position_));
 }
 
 void Listener::OnAccept(const Completion& completion) {
@@ -66,8 +68,8 @@ void Listener::Take(int fd) {
 void Listener::Cancel() {
   state_ = State::kCancelling;
   cancel_in_flight_ = true;
-  worker_.ring().SubmitCancel(UserData(kOperationAccept, 0, index_),
-                              UserData(kOperationAcceptCancel, 0, index_));
+  worker_.ring().SubmitCancel(UserData(kOperationAccept, 0, position_),
+                              UserData(kOperationAcceptCancel, 0, position_));
 }
 
 void Listener::OnEnded(int32_t result) {
@@ -156,7 +158,17 @@ void Listener::RecheckLater() {
   }
 }
 
+void Listener::Resume() {
+  if (!stopping_) return;
+  stopping_ = false;
+  // Else the accept is being cancelled: OnEnded goes on from there.
+  if (state_ != State::kStopped) return;
+  state_ = State::kClosed;
+  LetIn();
+}
+
 void Listener::Stop() {
+  if (stopping_) return;
   stopping_ = true;
   if (state_ == State::kArmed) {
     Cancel();

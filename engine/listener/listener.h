@@ -33,7 +33,10 @@ class Worker;
 // pace too, so that its own queue does not always come first.
 class Listener {
  public:
-  Listener(Worker& worker, uint32_t index, int fd, const ListenerDefinition& definition);
+  // `position`: among the worker's sockets, which completions name; `index`: of the definition, of
+  // which there may be several sockets.
+  Listener(Worker& worker, uint32_t position, uint32_t index, int fd,
+           const ListenerDefinition& definition);
 
   void Arm();
   void OnAccept(const Completion& completion);
@@ -45,7 +48,10 @@ class Listener {
   // The worker is asked for more than it can do, or not any more: accepting pauses or goes on, and
   // the kernel's queue is as long as QueueTimeGate says while it pauses.
   void OnGate();
+  // Accepts no more. What was accepted comes in, whatever the limits say.
   void Stop();
+  // Accepts again, after Stop has come to its end.
+  void Resume();
 
   bool stopped() const {
     return state_ == State::kStopped && !cancel_in_flight_ && parked_.empty();
@@ -74,6 +80,7 @@ class Listener {
   void BackOff(int32_t result);
 
   Worker& worker_;
+  const uint32_t position_;
   const uint32_t index_;
   const int fd_;
   const ListenerDefinition& definition_;

@@ -18,15 +18,18 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 8> kCommands = {{{"start", Command::kStart},
-                                                   {"stop", Command::kStop},
-                                                   {"status", Command::kStatus},
-                                                   {"connections", Command::kConnections},
-                                                   {"kill", Command::kKill},
-                                                   {"check", Command::kCheck},
-                                                   {"help", Command::kHelp},
-                                                   {"version", Command::kVersion}}};
-constexpr std::string_view kCommandList = "start, stop, status, connections, kill and check";
+constexpr std::array<CommandName, 10> kCommands = {{{"start", Command::kStart},
+                                                    {"stop", Command::kStop},
+                                                    {"restart", Command::kRestart},
+                                                    {"reload", Command::kReload},
+                                                    {"status", Command::kStatus},
+                                                    {"connections", Command::kConnections},
+                                                    {"kill", Command::kKill},
+                                                    {"check", Command::kCheck},
+                                                    {"help", Command::kHelp},
+                                                    {"version", Command::kVersion}}};
+constexpr std::string_view kCommandList =
+    "start, stop, restart, reload, status, connections, kill and check";
 
 // Insertions, deletions, substitutions and swaps of neighbours between two words: what fingers do.
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -116,6 +119,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
         line.daemon = true;
       } else if (word == "--json") {
         line.json = true;
+      } else if (word == "--wait") {
+        line.wait = true;
+      } else if (word == "--now") {
+        line.now = true;
       } else if (word == "--watch") {
         line.watch = kWatchUsual;
         const std::optional<double> seconds =
@@ -148,10 +155,15 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
       return absl::InvalidArgumentError(fmt::format("unexpected argument \"{}\"", word));
     }
   }
-  if (!has_command && (line.daemon || line.json || line.watch || !line.filters.empty())) {
+  if (!has_command &&
+      (line.daemon || line.json || line.wait || line.now || line.watch || !line.filters.empty())) {
     return absl::InvalidArgumentError(fmt::format("a command is missing: {}", kCommandList));
   }
-  if (line.daemon && line.command != Command::kStart) return WrongOption("-d", "start");
+  if (line.daemon && line.command != Command::kStart && line.command != Command::kRestart) {
+    return WrongOption("-d", "start");
+  }
+  if (line.wait && line.command != Command::kReload) return WrongOption("--wait", "reload");
+  if (line.now && line.command != Command::kStop) return WrongOption("--now", "stop");
   if (line.json && line.command != Command::kStatus && line.command != Command::kConnections) {
     return WrongOption("--json", "status");
   }

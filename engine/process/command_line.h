@@ -19,6 +19,8 @@ enum class Command {
   kCheck,
   kConnections,
   kKill,
+  kReload,
+  kRestart,
 };
 
 // What the user typed: a command, its options, and at most one argument of the program's own (the
@@ -27,6 +29,8 @@ struct CommandLine {
   Command command = Command::kHelp;
   bool daemon = false;
   bool json = false;
+  bool wait = false;              // reload --wait
+  bool now = false;               // stop --now
   std::optional<Duration> watch;  // status --watch: the interval
   std::string argument;
   // Of `connections`: option and value, unread (connection_listing.h).

@@ -57,11 +57,13 @@ absl::StatusOr<std::string> LoadConfigurationText(const std::string& path) {
   return text;
 }
 
-absl::StatusOr<UniqueFd> MakeConfigurationSnapshot() {
-  if (!Remembered()) return UniqueFd();
+const std::optional<std::string>& LoadedConfigurationText() { return Remembered(); }
+
+absl::StatusOr<UniqueFd> MakeConfigurationSnapshot(const std::optional<std::string>& text) {
+  if (!text) return UniqueFd();
   UniqueFd fd(::memfd_create("ringmaster-configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot make the configuration snapshot");
-  if (!WriteAll(fd.get(), *Remembered())) {
+  if (!WriteAll(fd.get(), *text)) {
     return absl::ErrnoToStatus(errno, "cannot write the configuration snapshot");
   }
   ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -15,8 +16,10 @@ namespace ringmaster {
 // Errors: kNotFound, kPermissionDenied, kInvalidArgument (a directory, or above 16 MiB).
 absl::StatusOr<std::string> LoadConfigurationText(const std::string& path);
 
-// A sealed memfd with the text that LoadConfigurationText remembered; invalid when it was never
-// called.
-absl::StatusOr<UniqueFd> MakeConfigurationSnapshot();
+// What it read from a file in this process; nullopt: nothing.
+const std::optional<std::string>& LoadedConfigurationText();
+
+// A sealed memfd with `text`; invalid without one.
+absl::StatusOr<UniqueFd> MakeConfigurationSnapshot(const std::optional<std::string>& text);
 
 }  // namespace ringmaster

@@ -41,38 +41,44 @@ bool AppendRecords(int fd, uint64_t request, std::string& out) {
 
 }  // namespace
 
-absl::Status ConnectionInquiry::Open(size_t worker_count) {
-  workers_.resize(worker_count);
-  for (Worker& worker : workers_) {
-    worker.report.Reset(::memfd_create("ringmaster-connections", MFD_CLOEXEC));
-    if (!worker.report.valid()) {
-      return absl::ErrnoToStatus(errno, "cannot make the shared memory for connection reports");
-    }
+absl::Status ConnectionInquiry::AddWorker(uint32_t worker) {
+  UniqueFd report(::memfd_create("ringmaster-connections", MFD_CLOEXEC));
+  if (!report.valid()) {
+    return absl::ErrnoToStatus(errno, "cannot make the shared memory for connection reports");
   }
+  workers_[worker].report = std::move(report);
   return absl::OkStatus();
 }
 
-uint64_t ConnectionInquiry::Begin(TimePoint now) {
+uint64_t ConnectionInquiry::Begin(const std::vector<uint32_t>& workers, TimePoint now) {
   asking_ = std::exchange(waiting_, {});
-  for (Worker& worker : workers_) worker.stage = Stage::kAsked;
+  for (auto& [index, worker] : workers_) worker.stage = Stage::kNotAsked;
+  for (const uint32_t worker : workers) workers_[worker].stage = Stage::kAsked;
   deadline_ = now + kPatience.count();
   return ++request_;
 }
 
-void ConnectionInquiry::OnListed(size_t worker, uint64_t request) {
+void ConnectionInquiry::OnListed(uint32_t worker, uint64_t request) {
   // An earlier one: from a worker that was busy then.
-  if (request == request_ && running()) workers_[worker].stage = Stage::kListed;
+  if (request != request_ || !running()) return;
+  const auto found = workers_.find(worker);
+  if (found != workers_.end() && found->second.stage == Stage::kAsked) {
+    found->second.stage = Stage::kListed;
+  }
 }
 
-void ConnectionInquiry::OnGone(size_t worker) {
-  if (worker < workers_.size()) workers_[worker].stage = Stage::kGone;
+void ConnectionInquiry::OnGone(uint32_t worker) {
+  const auto found = workers_.find(worker);
+  if (found != workers_.end() && found->second.stage == Stage::kAsked) {
+    found->second.stage = Stage::kGone;
+  }
 }
 
 bool ConnectionInquiry::Done(TimePoint now) const {
   if (!running()) return false;
-  return now >= deadline_ ||
-         std::none_of(workers_.begin(), workers_.end(),
-                      [](const Worker& worker) { return worker.stage == Stage::kAsked; });
+  return now >= deadline_ || std::none_of(workers_.begin(), workers_.end(), [](const auto& entry) {
+           return entry.second.stage == Stage::kAsked;
+         });
 }
 
 TimePoint ConnectionInquiry::deadline() const {
@@ -81,10 +87,13 @@ TimePoint ConnectionInquiry::deadline() const {
 }
 
 std::string ConnectionInquiry::TakeAnswer(TimePoint now) {
+  const auto asked = std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return entry.second.stage != Stage::kNotAsked;
+  });
   std::string out = fmt::format("connections {} {} {} {}\n", ConnectionRecord::kLayout,
-                                sizeof(ConnectionRecord), now, workers_.size());
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    Worker& worker = workers_[i];
+                                sizeof(ConnectionRecord), now, asked);
+  for (auto& [index, worker] : workers_) {
+    if (worker.stage == Stage::kNotAsked) continue;
     std::string records;
     if (worker.stage == Stage::kListed && !AppendRecords(worker.report.get(), request_, records)) {
       worker.stage = Stage::kGone;
@@ -92,7 +101,7 @@ std::string ConnectionInquiry::TakeAnswer(TimePoint now) {
     const char* const state = worker.stage == Stage::kListed  ? "listed"
                               : worker.stage == Stage::kAsked ? "busy"
                                                               : "gone";
-    fmt::format_to(std::back_inserter(out), "worker {} {} {}\n", i, state,
+    fmt::format_to(std::back_inserter(out), "worker {} {} {}\n", index, state,
                    records.size() / sizeof(ConnectionRecord));
     out += records;
     // Its memory is wanted for this answer alone. A busy worker may still write into it.

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,18 +25,19 @@ class ConnectionInquiry {
  public:
   static constexpr Duration kPatience = std::chrono::seconds(2);
 
-  // One memfd per worker, inherited by each process that works there.
-  absl::Status Open(size_t worker_count);
-  int report_fd(size_t worker) const { return workers_[worker].report.get(); }
+  // A memfd per worker, inherited by each process that works there. Once for each.
+  absl::Status AddWorker(uint32_t worker);
+  int report_fd(uint32_t worker) const { return workers_.at(worker).report.get(); }
 
   void Add(uint64_t client) { waiting_.push_back(client); }
   bool running() const { return !asking_.empty(); }
   bool waiting() const { return !waiting_.empty(); }
 
-  // The number of the new request, to be sent to every worker; OnGone for those it did not reach.
-  uint64_t Begin(TimePoint now);
-  void OnListed(size_t worker, uint64_t request);
-  void OnGone(size_t worker);
+  // The number of the new request, to be sent to each of `workers`; OnGone for those it did not
+  // reach.
+  uint64_t Begin(const std::vector<uint32_t>& workers, TimePoint now);
+  void OnListed(uint32_t worker, uint64_t request);
+  void OnGone(uint32_t worker);
 
   // Everybody has answered, or the patience is over.
   bool Done(TimePoint now) const;
@@ -49,13 +51,13 @@ class ConnectionInquiry {
   std::vector<uint64_t> TakeClients();
 
  private:
-  enum class Stage : uint8_t { kGone, kAsked, kListed };
+  enum class Stage : uint8_t { kNotAsked, kGone, kAsked, kListed };
   struct Worker {
     UniqueFd report;
-    Stage stage = Stage::kGone;
+    Stage stage = Stage::kNotAsked;
   };
 
-  std::vector<Worker> workers_;
+  std::map<uint32_t, Worker> workers_;
   std::vector<uint64_t> waiting_;
   std::vector<uint64_t> asking_;
   uint64_t request_ = 0;

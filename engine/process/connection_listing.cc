@@ -46,7 +46,7 @@ std::strong_ordering Compare(std::string_view key, const ConnectionRecord& a,
   if (key == "messages") return b.messages <=> a.messages;
   if (key == "queue") return b.queue_bytes <=> a.queue_bytes;
   if (key == "deadline") return a.deadline <=> b.deadline;
-  if (key == "worker") return WorkerOfConnection(a.id) <=> WorkerOfConnection(b.id);
+  if (key == "worker") return a.worker <=> b.worker;
   if (key == "protocol") return a.protocol_name() <=> b.protocol_name();
   if (key == "state") return a.state <=> b.state;
   if (key == "peer") {
@@ -58,7 +58,7 @@ std::strong_ordering Compare(std::string_view key, const ConnectionRecord& a,
 }
 
 bool Matches(const ConnectionRecord& record, const ConnectionQuery& query, TimePoint now) {
-  return (!query.worker || WorkerOfConnection(record.id) == *query.worker) &&
+  return (!query.worker || record.worker == *query.worker) &&
          (query.peers.empty() || query.peers.Contains(record.peer)) &&
          (query.protocol.empty() || record.protocol_name() == query.protocol) &&
          (query.state.empty() || ConnectionStateName(record.state) == query.state) &&
@@ -214,8 +214,8 @@ std::string ConnectionsTable(const ConnectionListing& listing,
   std::string out = fmt::format(kRow, "id", "worker", "protocol", "peer", "age", "idle", "in",
                                 "out", "messages", "queue", "state", "next deadline");
   for (const ConnectionRecord& record : selected) {
-    fmt::format_to(std::back_inserter(out), kRow, FormatConnectionId(record.id),
-                   WorkerOfConnection(record.id), ProtocolText(record), record.peer.ToString(),
+    fmt::format_to(std::back_inserter(out), kRow, FormatConnectionId(record.id), record.worker,
+                   ProtocolText(record), record.peer.ToString(),
                    HumanTime(listing.now - record.opened_at),
                    HumanTime(listing.now - record.last_activity), HumanBytes(record.bytes_received),
                    HumanBytes(record.bytes_sent), record.messages, HumanBytes(record.queue_bytes),
@@ -246,7 +246,7 @@ std::string ConnectionsJson(const ConnectionListing& listing,
   fmt::format_to(back, R"(],"total":{},"connections":[)", listing.records.size());
   for (const ConnectionRecord& record : selected) {
     fmt::format_to(back, R"({}{{"id":"{}","worker":{},"protocol":)", out.back() == '[' ? "" : ",",
-                   FormatConnectionId(record.id), WorkerOfConnection(record.id));
+                   FormatConnectionId(record.id), record.worker);
     AppendJsonString(out, record.protocol_name());
     fmt::format_to(
         back,

@@ -12,10 +12,20 @@ namespace ringmaster {
 // What master and worker say to each other over the worker's control socket (a SOCK_SEQPACKET
 // pair). End of file seen by a worker: the master is gone; the worker stops gracefully.
 enum class ControlMessage : char {
-  kReady = 'R',    // worker -> master: listeners armed, on_worker_start has returned
+  kReady = 'R',    // worker -> master: listeners in hand, on_worker_start has returned
   kStuck = 'B',    // worker's watchdog -> master: a handler holds the loop, replace this worker
   kStop = 'S',     // master -> worker: stop gracefully
   kStopNow = 'K',  // master -> worker: close everything and leave
+
+  // The rest is about reloads; one worker takes the place of another (engine/handoff).
+  kServe = 'V',  // master -> worker: accept connections
+  // master -> both: in your inbox is the end of a socket whose other end the other one has; give
+  // it your connections and accept no more; take over what it gives.
+  kHandOver = 'H',
+  kAdopt = 'A',
+  kHandedOver = 'h',  // old worker -> master: done; argument: how many it gave
+  kRetire = 'D',      // master -> worker: what is left may come to its end; then leave
+  kReload = 'r',      // worker -> master: an application asks for a reload (Worker::Reload)
 
   // master -> worker: write your connections into the report (process/connection_report.h);
   // argument: the number of the request, given back in kListed.

@@ -20,7 +20,10 @@ namespace ringmaster {
 //     status\n        -> the table, for people
 //     status json\n   -> the same and every counter, for programs
 //     status json buckets\n -> and the buckets of every histogram, for `status --watch`
-//     stop\n          -> "ok SECONDS\n": the time within which the server will be gone
+//     stop\n, stop now\n  -> "ok SECONDS\n": the time within which the server will be gone
+//     reload\n        -> "ok NUMBER\n": the generation that it shall bring; it has begun
+//     reload log NUMBER FROM\n -> "running", "done" or "abandoned", and below it what has happened,
+//                        a line each, from the line FROM on
 //     connections\n   -> all connections (connection_inquiry.h), once the workers have answered
 //     kill ID\n       -> "killed ID\n", once its worker has answered
 //     anything else   -> "error REASON\n"

@@ -1,6 +1,7 @@
 #include "engine/process/listening_sockets.h"
 
 #include <fmt/format.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -9,8 +10,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
+#include "engine/base/check.h"
+#include "engine/base/log.h"
 #include "engine/process/unix_socket_file.h"
 
 namespace ringmaster {
@@ -96,7 +100,48 @@ bool HasFixedTcpPort(const ListenerDefinition& listener) {
   return !listener.address.is_unix() && listener.address.port() != 0;
 }
 
-absl::Status CheckAddresses(const ServerDefinition& server) {
+// The kernel chooses among the first `count` sockets of a group, in the order in which they began
+// to listen, at random (socket(7), SO_ATTACH_REUSEPORT_CBPF). Who is in a queue stays there.
+absl::Status Steer(const std::vector<UniqueFd>& sockets, uint32_t count) {
+  sock_filter code[] = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM)},
+      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, count},
+      {BPF_RET | BPF_A, 0, 0, 0},
+  };
+  const sock_fprog program = {static_cast<uint16_t>(std::size(code)), code};
+  if (::setsockopt(sockets.front().get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                   sizeof(program)) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot steer new connections among listening sockets");
+  }
+  return absl::OkStatus();
+}
+
+void SteerNoMore(const std::vector<UniqueFd>& sockets) {
+  SetOption(sockets.front().get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF);
+}
+
+}  // namespace
+
+ListeningSockets::Group* ListeningSockets::Find(const std::string& key) {
+  const auto found = std::find_if(groups_.begin(), groups_.end(),
+                                  [&key](const Group& group) { return group.key == key; });
+  return found == groups_.end() ? nullptr : &*found;
+}
+
+const ListeningSockets::Group& ListeningSockets::At(const std::string& key) const {
+  const auto found = std::find_if(groups_.begin(), groups_.end(),
+                                  [&key](const Group& group) { return group.key == key; });
+  CHECK(found != groups_.end());
+  return *found;
+}
+
+bool ListeningSockets::SharesPort(const ListenerDefinition& listener) const {
+  return std::any_of(groups_.begin(), groups_.end(), [&listener](const Group& group) {
+    return !group.address.is_unix() && group.address.port() == listener.address.port();
+  });
+}
+
+absl::Status ListeningSockets::CheckAddresses(const ServerDefinition& server) {
   std::vector<std::string> seen;
   for (const auto& listener : server.listeners()) {
     std::string address = listener->address.ToString();
@@ -105,74 +150,140 @@ absl::Status CheckAddresses(const ServerDefinition& server) {
       return absl::InvalidArgumentError(fmt::format("two listeners have the address {}", address));
     }
     seen.push_back(std::move(address));
-    if (!HasFixedTcpPort(*listener)) continue;
+    // Where we listen on that port already, on whatever address, asking would find ourselves.
+    if (!HasFixedTcpPort(*listener) || SharesPort(*listener)) continue;
     if (const absl::Status free = ProbeAddressFree(*listener); !free.ok()) return free;
   }
   return absl::OkStatus();
 }
 
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(
     const ServerDefinition& server, uint32_t worker_count) {
-  if (const absl::Status status = CheckAddresses(server); !status.ok()) return status;
   std::unique_ptr<ListeningSockets> sockets(new ListeningSockets());
-  for (const auto& listener : server.listeners()) {
-    const absl::Status status = listener->address.is_unix()
-                                    ? sockets->OpenUnix(*listener)
-                                    : sockets->OpenTcp(*listener, worker_count);
-    if (!status.ok()) return status;
-  }
+  if (const absl::Status status = sockets->Add(server, worker_count); !status.ok()) return status;
   return sockets;
 }
 
-absl::Status ListeningSockets::OpenTcp(const ListenerDefinition& listener, uint32_t worker_count) {
-  Address address = listener.address;
-  std::vector<UniqueFd>& sockets = sockets_.emplace_back();
-  for (uint32_t worker = 0; worker < worker_count; ++worker) {
-    UniqueFd fd = BindTcp(address, /*reuse_port=*/true);
+absl::Status ListeningSockets::Add(const ServerDefinition& server, uint32_t worker_count) {
+  if (const absl::Status status = CheckAddresses(server); !status.ok()) return status;
+  const std::vector<std::string> keys = ListenerKeys(server);
+  const size_t groups_before = groups_.size();
+  absl::Status status;
+  for (size_t i = 0; i < keys.size() && status.ok(); ++i) {
+    const ListenerDefinition& listener = *server.listeners()[i];
+    if (Group* const group = Find(keys[i])) {
+      status = Grow(*group, listener, worker_count);
+    } else {
+      groups_.emplace_back().key = keys[i];
+      groups_.back().address = listener.address;
+      status = listener.address.is_unix() ? OpenUnix(groups_.back(), listener)
+                                          : OpenTcp(groups_.back(), listener, worker_count);
+    }
+  }
+  if (!status.ok()) {
+    while (groups_.size() > groups_before) Remove(groups_.size() - 1);
+  }
+  return status;
+}
+
+// What a group already has is in use; what is added gets no connection before Keep.
+absl::Status ListeningSockets::Grow(Group& group, const ListenerDefinition& listener,
+                                    uint32_t worker_count) {
+  for (const UniqueFd& fd : group.sockets) {
+    if (::listen(fd.get(), listener.backlog) != 0) return Explain(errno, listener);
+  }
+  if (group.address.is_unix() || group.sockets.size() >= worker_count) return absl::OkStatus();
+  const absl::Status steered = Steer(group.sockets, group.served_count);
+  return steered.ok() ? OpenTcp(group, listener, worker_count) : steered;
+}
+
+absl::Status ListeningSockets::OpenTcp(Group& group, const ListenerDefinition& listener,
+                                       uint32_t worker_count) {
+  while (group.sockets.size() < worker_count) {
+    UniqueFd fd = BindTcp(group.address, /*reuse_port=*/true);
     if (!fd.valid() || ::listen(fd.get(), listener.backlog) != 0) return Explain(errno, listener);
-    if (address.port() == 0) {
+    if (group.address.port() == 0) {
       // The kernel chose a port for the first socket; the others join it.
       absl::StatusOr<uint16_t> port = BoundPort(fd.get());
       if (!port.ok()) return port.status();
-      address.set_port(*port);
+      group.address.set_port(*port);
     }
-    sockets.push_back(std::move(fd));
+    group.sockets.push_back(std::move(fd));
   }
-  addresses_.push_back(address.ToString());
+  if (group.served_count == 0) group.served_count = worker_count;
   return absl::OkStatus();
 }
 
-absl::Status ListeningSockets::OpenUnix(const ListenerDefinition& listener) {
+absl::Status ListeningSockets::OpenUnix(Group& group, const ListenerDefinition& listener) {
   absl::StatusOr<UniqueFd> fd = OpenUnixListener(listener);
   if (!fd.ok()) return fd.status();
-  const std::string path(listener.address.unix_path());
+  group.served_count = 1;
+  group.sockets.push_back(std::move(*fd));
   struct stat file = {};
+  const std::string path(listener.address.unix_path());
   if (::stat(path.c_str(), &file) == 0) {
-    unix_files_.push_back({path, file.st_dev, file.st_ino});
+    group.device = file.st_dev;
+    group.inode = file.st_ino;
   }
-  sockets_.emplace_back().push_back(std::move(*fd));
-  addresses_.push_back(listener.address.ToString());
   return absl::OkStatus();
 }
 
-std::vector<int> ListeningSockets::ForWorker(uint32_t worker) const {
-  std::vector<int> descriptors;
-  for (const std::vector<UniqueFd>& sockets : sockets_) {
-    descriptors.push_back(sockets[worker < sockets.size() ? worker : 0].get());
+void ListeningSockets::Keep(const ServerDefinition& server, uint32_t worker_count) {
+  const std::vector<std::string> keys = ListenerKeys(server);
+  for (size_t i = groups_.size(); i-- > 0;) {
+    Group& group = groups_[i];
+    if (std::find(keys.begin(), keys.end(), group.key) == keys.end()) {
+      Remove(i);
+      continue;
+    }
+    if (group.address.is_unix()) continue;
+    group.served_count = worker_count;
+    if (group.sockets.size() == worker_count) {
+      SteerNoMore(group.sockets);
+    } else if (const absl::Status steered = Steer(group.sockets, worker_count); !steered.ok()) {
+      log::Get().warn("{}: workers get unequal shares", std::string(steered.message()));
+    }
   }
-  return descriptors;
+}
+
+std::vector<ListeningSocket> ListeningSockets::ForWorker(const ServerDefinition& server,
+                                                         uint32_t worker,
+                                                         uint32_t worker_count) const {
+  const std::vector<std::string> keys = ListenerKeys(server);
+  std::vector<ListeningSocket> given;
+  for (uint32_t listener = 0; listener < keys.size(); ++listener) {
+    const Group& group = At(keys[listener]);
+    if (group.address.is_unix()) {
+      given.push_back({listener, group.sockets.front().get()});
+      continue;
+    }
+    for (size_t i = worker; i < group.sockets.size(); i += worker_count) {
+      given.push_back({listener, group.sockets[i].get()});
+    }
+  }
+  return given;
+}
+
+std::vector<std::string> ListeningSockets::Addresses(const ServerDefinition& server) const {
+  std::vector<std::string> addresses;
+  for (const std::string& key : ListenerKeys(server))
+    addresses.push_back(At(key).address.ToString());
+  return addresses;
+}
+
+void ListeningSockets::Remove(size_t index) {
+  const Group& group = groups_[index];
+  struct stat there = {};
+  const std::string path(group.address.unix_path());
+  if (group.inode != 0 && ::lstat(path.c_str(), &there) == 0 && there.st_dev == group.device &&
+      there.st_ino == group.inode) {
+    ::unlink(path.c_str());
+  }
+  groups_.erase(groups_.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
 ListeningSockets::~ListeningSockets() {
-  for (const UnixFile& ours : unix_files_) {
-    struct stat there = {};
-    if (::lstat(ours.path.c_str(), &there) == 0 && there.st_dev == ours.device &&
-        there.st_ino == ours.inode) {
-      ::unlink(ours.path.c_str());
-    }
-  }
+  while (!groups_.empty()) Remove(groups_.size() - 1);
 }
 
 }  // namespace ringmaster

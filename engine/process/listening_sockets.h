@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/unique_fd.h"
 #include "engine/server.h"
+#include "engine/worker/worker_environment.h"
 
 namespace ringmaster {
 
@@ -17,6 +19,12 @@ namespace ringmaster {
 //
 //     TCP   one SO_REUSEPORT socket per worker: the kernel spreads connections, no lock, no herd
 //     unix  one socket, shared by all workers
+//
+// Generations share them: a reload adds what the new definition needs (Add), and once it serves,
+// lets go of what it does not listen on any more (Keep). A TCP socket is closed only with its
+// listener, since closing one resets who waits in its queue (net.ipv4.tcp_migrate_req is 0): with
+// fewer workers than sockets the kernel is told to leave the others alone, and workers serve those
+// beside their own.
 //
 // The sockets block: io_uring fails an accept on an O_NONBLOCK socket with EAGAIN instead of
 // waiting.
@@ -30,25 +38,42 @@ class ListeningSockets {
   ListeningSockets(const ListeningSockets&) = delete;
   ListeningSockets& operator=(const ListeningSockets&) = delete;
 
-  // One descriptor per listener, in the order of ServerDefinition::listeners().
-  std::vector<int> ForWorker(uint32_t worker) const;
+  // Opens what is not open yet. Additional sockets of a listener get no connection before Keep. On
+  // an error no listener is new; Keep(the definition that serves) undoes it.
+  absl::Status Add(const ServerDefinition& server, uint32_t worker_count);
+  // From now on `server` with `worker_count` workers serves.
+  void Keep(const ServerDefinition& server, uint32_t worker_count);
+
+  // What one of `worker_count` workers serves: by listener, in the order of
+  // ServerDefinition::listeners().
+  std::vector<ListeningSocket> ForWorker(const ServerDefinition& server, uint32_t worker,
+                                         uint32_t worker_count) const;
   // Where each listener really listens: port 0 has become a port.
-  const std::vector<std::string>& addresses() const { return addresses_; }
+  std::vector<std::string> Addresses(const ServerDefinition& server) const;
 
  private:
-  struct UnixFile {
-    std::string path;
-    dev_t device;
-    ino_t inode;
+  // The sockets of one address.
+  struct Group {
+    std::string key;
+    Address address;  // as bound
+    std::vector<UniqueFd> sockets;
+    uint32_t served_count = 0;  // the first so many get connections
+    dev_t device = 0;           // of a unix socket's file
+    ino_t inode = 0;
   };
 
   ListeningSockets() = default;
-  absl::Status OpenTcp(const ListenerDefinition& listener, uint32_t worker_count);
-  absl::Status OpenUnix(const ListenerDefinition& listener);
+  Group* Find(const std::string& key);
+  const Group& At(const std::string& key) const;
+  bool SharesPort(const ListenerDefinition& listener) const;
+  absl::Status CheckAddresses(const ServerDefinition& server);
+  absl::Status Grow(Group& group, const ListenerDefinition& listener, uint32_t worker_count);
+  static absl::Status OpenTcp(Group& group, const ListenerDefinition& listener,
+                              uint32_t worker_count);
+  static absl::Status OpenUnix(Group& group, const ListenerDefinition& listener);
+  void Remove(size_t index);
 
-  std::vector<std::vector<UniqueFd>> sockets_;  // [listener][worker]; a unix socket has one
-  std::vector<std::string> addresses_;
-  std::vector<UnixFile> unix_files_;
+  std::vector<Group> groups_;
 };
 
 }  // namespace ringmaster

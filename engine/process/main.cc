@@ -18,6 +18,8 @@
 #include "engine/process/exit_status.h"
 #include "engine/process/master.h"
 #include "engine/process/pid_file.h"
+#include "engine/process/planner.h"
+#include "engine/process/reload_command.h"
 #include "engine/process/runtime_paths.h"
 #include "engine/process/status_watch.h"
 #include "engine/process/worker_inheritance.h"
@@ -51,7 +53,10 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "usage: {} COMMAND [OPTIONS]{}\n\n"
       "  start            run the server in the foreground; Ctrl-C stops it\n"
       "  start -d         run it as a daemon; returns when it is ready (--daemon)\n"
-      "  stop             stop it gracefully and wait until it is gone\n"
+      "  stop             stop it gracefully and wait until it is gone; --now: at once\n"
+      "  restart [-d]     stop it if it runs, then start it\n"
+      "  reload           replace all workers: new program, new configuration, no connection lost\n"
+      "  reload --wait    the same, shown step by step; exit status 1 when it was abandoned\n"
       "  status           show workers and figures; exit status 3 when it does not run\n"
       "  status --json    the same with every counter, for programs\n"
       "  status --watch [SECONDS]\n"
@@ -66,7 +71,7 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "  -h, --help       this text\n"
       "  -V, --version    the version\n\n"
       "Signals to the master: SIGTERM and SIGQUIT stop gracefully; SIGINT too, a second one at "
-      "once.\n",
+      "once.\nSIGUSR1 and SIGHUP reload.\n",
       program, argument);
   if (!info.help.empty()) Say(stdout, "\n{}\n", fmt::join(info.help, "\n"));
   return 0;
@@ -130,9 +135,9 @@ int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths&
 }
 
 // The master answers with the seconds after which it will be gone whatever its workers do.
-absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid) {
+absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid, bool now) {
   const absl::StatusOr<std::string> answer =
-      AskMaster(paths.control_socket, "stop", kAnswerTimeout);
+      AskMaster(paths.control_socket, now ? "stop now" : "stop", kAnswerTimeout);
   if (!answer.ok()) {
     // The control socket's file may have been swept away; the lock still says who it is.
     if (::kill(pid, SIGTERM) != 0) return answer.status();
@@ -144,8 +149,8 @@ absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid) {
   return std::chrono::seconds(seconds + 3);
 }
 
-int Stop(const ServerDefinition& server, const RuntimePaths& paths, pid_t pid) {
-  const absl::StatusOr<Duration> within = AskToStop(paths, pid);
+int Stop(const ServerDefinition& server, const RuntimePaths& paths, pid_t pid, bool now) {
+  const absl::StatusOr<Duration> within = AskToStop(paths, pid, now);
   if (!within.ok()) return Fail(within.status());
   if (const absl::Status status = WaitForExit(pid, *within); !status.ok()) return Fail(status);
   Say(stdout, "{} stopped (pid {})\n", server.options.name, pid);
@@ -178,7 +183,19 @@ int Control(const ServerDefinition& server, const RuntimePaths& paths, const Com
   if (line.watch) return Watch(paths, *line.watch, line.json);
   if (line.command == Command::kConnections) return ConnectionsCommand(paths.control_socket, line);
   if (line.command == Command::kKill) return KillCommand(paths.control_socket, line);
-  return line.command == Command::kStop ? Stop(server, paths, **holder) : Status(paths, line.json);
+  if (line.command == Command::kReload) return ReloadCommand(paths.control_socket, line.wait);
+  return line.command == Command::kStop ? Stop(server, paths, **holder, line.now)
+                                        : Status(paths, line.json);
+}
+
+// The first step of a reload, in a process that the running master has started.
+int PlanMain(ServerDefinition& server, const ProgramInfo& info, int fd) {
+  ApplyAdminTokenVariable(server.options);
+  const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
+  if (!paths.ok()) return Fail(paths.status());
+  absl::Status status = Validate(server, info, *paths);
+  if (status.ok()) status = WritePlanTo(fd, server, info.version);
+  return status.ok() ? 0 : Fail(status);
 }
 
 }  // namespace
@@ -187,6 +204,10 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
   const absl::StatusOr<const WorkerInheritance*> role = InheritedRole();
   if (!role.ok()) return Fail(role.status());
   if (*role != nullptr) return WorkerMain(server, **role);
+
+  const absl::StatusOr<std::optional<int>> plan_fd = PlannerRole();
+  if (!plan_fd.ok()) return Fail(plan_fd.status());
+  if (plan_fd->has_value()) return PlanMain(server, info, **plan_fd);
 
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string_view program = ProgramName(argc > 0 ? argv[0] : nullptr);
@@ -205,7 +226,16 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
   if (!paths.ok()) return Fail(paths.status());
   if (line->command == Command::kCheck) return Check(server, info, *paths);
-  if (line->command == Command::kStart) {
+  if (line->command == Command::kRestart) {
+    const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths->pid_file);
+    if (!holder.ok()) return Fail(holder.status());
+    // What cannot start shall not be stopped.
+    if (const absl::Status sound = Validate(server, info, *paths); !sound.ok()) return Fail(sound);
+    if (holder->has_value()) {
+      if (const int failed = Stop(server, *paths, **holder, /*now=*/false)) return failed;
+    }
+  }
+  if (line->command == Command::kStart || line->command == Command::kRestart) {
     return Start(server, info, *paths, line->daemon, info.worker_arguments.value_or(arguments));
   }
   return Control(server, *paths, *line);

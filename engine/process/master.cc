@@ -13,10 +13,8 @@
 #include <utility>
 
 #include "engine/base/log.h"
-#include "engine/connection/connection_id.h"
 #include "engine/process/admin_server.h"
 #include "engine/process/configuration_snapshot.h"
-#include "engine/process/cpu_affinity.h"
 #include "engine/process/resource_limits.h"
 #include "engine/stats/shared_status.h"
 
@@ -43,7 +41,7 @@ Master::Master(const ServerDefinition& server, const ProgramInfo& info, RuntimeP
 absl::Status Master::Run() {
   absl::Status status = Open();
   if (status.ok()) status = StartWorkers();
-  if (!status.ok() && slots_.empty()) return GiveUp(status);
+  if (!status.ok() && (!fleet_ || fleet_->slots().empty())) return GiveUp(status);
   if (!status.ok()) FailStart(status);
   status = Loop();
   if (!status.ok()) return GiveUp(status);
@@ -51,7 +49,7 @@ absl::Status Master::Run() {
   if (report_) {
     log::Get().info("stopped: {}", summary);
   } else {
-    Say(fmt::format("{} stopped: {}\n", server_.options.name, summary));
+    Say(fmt::format("{} stopped: {}\n", options().name, summary));
   }
   return absl::OkStatus();
 }
@@ -75,10 +73,6 @@ absl::Status Master::Open() {
   if (!signals.ok()) return signals.status();
   signals_ = std::move(*signals);
 
-  absl::StatusOr<WorkerProgram> program = WorkerProgram::OfThisProcess(worker_arguments_);
-  if (!program.ok()) return program.status();
-  program_ = std::move(*program);
-
   absl::StatusOr<uint64_t> descriptor_limit = RaiseDescriptorLimit();
   if (!descriptor_limit.ok()) return descriptor_limit.status();
   descriptor_limit_ = *descriptor_limit;
@@ -86,68 +80,67 @@ absl::Status Master::Open() {
   absl::StatusOr<ControlServer> control = ControlServer::Open(paths_.control_socket);
   if (!control.ok()) return control.status();
   control_ = std::move(*control);
-
-  absl::StatusOr<UniqueFd> configuration = MakeConfigurationSnapshot();
-  if (!configuration.ok()) return configuration.status();
-  configuration_ = std::move(*configuration);
   return absl::OkStatus();
 }
 
 absl::Status Master::StartWorkers() {
-  const ServerOptions& options = server_.options;
-  const std::vector<int> cpus = AllowedCpus();
-  const uint32_t count =
-      options.workers > 0 ? options.workers : DefaultWorkerCount(cpus.size(), CpuQuota());
-  const absl::StatusOr<uint32_t> connections_max = WorkerConnectionsMax(
-      options.worker_connections_max, descriptor_limit_, server_.listeners().size());
-  if (!connections_max.ok()) return connections_max.status();
+  absl::StatusOr<WorkerProgram> program = WorkerProgram::OfThisProcess(worker_arguments_);
+  if (!program.ok()) return program.status();
+  absl::StatusOr<UniqueFd> configuration = MakeConfigurationSnapshot(LoadedConfigurationText());
+  if (!configuration.ok()) return configuration.status();
+  const uint32_t slot_capacity = Generation::SlotCapacityFor(Generation::WorkerCountOf(server_));
+  // The first generation's definition is the program's own.
+  const std::shared_ptr<const ServerDefinition> own(&server_, [](const ServerDefinition*) {});
+  absl::StatusOr<std::shared_ptr<Generation>> generation =
+      Generation::Make(/*number=*/1, *std::move(program), *std::move(configuration), own,
+                       descriptor_limit_, slot_capacity, /*former=*/nullptr);
+  if (!generation.ok()) return generation.status();
+  (*generation)->version = info_.version;
+  current_ = *std::move(generation);
   absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
-      ListeningSockets::Open(server_, count);
+      ListeningSockets::Open(server_, current_->worker_count);
   if (!listening.ok()) return listening.status();
   listening_ = std::move(*listening);
-  addresses_ = listening_->addresses();
   if (absl::Status status = OpenAdmin(); !status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<SharedBlock>> block =
-      SharedBlock::Create(count, admin_server_ != nullptr);
-  if (!block.ok()) return block.status();
-  (*block)->Describe(options.name, info_.version, addresses_,
-                     admin_listening_ ? admin_listening_->addresses()[0] : "");
-  (*block)->header().master_pid.store(::getpid());
-  (*block)->header().started_at.store(MonotonicNow());
-  (*block)->header().handler_timeout = options.handler_timeout.count();
-  SharedStatus::Set(std::move(*block));
-  if (SharedLimits::NeededBy(server_)) {
-    absl::StatusOr<std::unique_ptr<SharedLimits>> limits = SharedLimits::Create(server_, count);
-    if (!limits.ok()) return limits.status();
-    limits_ = *std::move(limits);
-  }
-  log::Get().debug("{} workers, {} descriptors, {} connections per worker at most", count,
-                   descriptor_limit_, *connections_max);
-
-  if (absl::Status status = inquiry_.Open(count); !status.ok()) return status;
-  slots_.reserve(count);
-  for (uint32_t i = 0; i < count; ++i) {
-    WorkerInheritance role;
-    role.index = i;
-    role.shared_fd = SharedStatus::Get()->fd();
-    role.limits_fd = limits_ == nullptr ? -1 : limits_->fd();
-    role.report_fd = inquiry_.report_fd(i);
-    role.configuration_fd = configuration_.get();
-    role.cpu = options.pin_workers && !cpus.empty() ? cpus[i % cpus.size()] : -1;
-    role.connections_max = *connections_max;
-    role.listening_fds = listening_->ForWorker(i);
-    slots_.emplace_back(std::move(role), SharedStatus::Get()->slot(i),
-                        fmt::format("{}: worker {}", options.name, i), options.handler_kill_timeout,
-                        limits_.get());
-    absl::Status status = slots_.back().Start(program_, MonotonicNow());
-    if (!status.ok()) return status;
+  if (absl::Status status = OpenBlock(); !status.ok()) return status;
+  log::Get().debug("{} workers, {} descriptors, {} connections per worker at most",
+                   current_->worker_count, descriptor_limit_, current_->connections_max);
+  for (uint32_t place = 0; place < current_->worker_count; ++place) {
+    const absl::StatusOr<WorkerSlot*> slot =
+        fleet_->Start(current_, place, *listening_, /*standby=*/false);
+    if (!slot.ok()) return slot.status();
   }
   return admin_server_ == nullptr ? absl::OkStatus() : StartAdmin();
 }
 
+absl::Status Master::OpenBlock() {
+  absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Create(
+      /*slot_count=*/0, /*with_admin=*/true, Generation::SlotCapacityFor(current_->worker_count));
+  if (!block.ok()) return block.status();
+  SharedStatus::Set(std::move(*block));
+  SharedHeader& header = SharedStatus::Get()->header();
+  header.master_pid.store(::getpid());
+  header.started_at.store(MonotonicNow());
+  DescribeServer();
+  fleet_.emplace(*SharedStatus::Get(), inquiry_);
+  reload_.emplace(Reload::Server{*fleet_, *listening_, *SharedStatus::Get(), descriptor_limit_,
+                                 current_, [this] { OnReloadDone(); }});
+  return absl::OkStatus();
+}
+
+void Master::DescribeServer() {
+  SharedBlock& block = *SharedStatus::Get();
+  block.header().generation.store(current_->number);
+  block.header().worker_count.store(current_->worker_count);
+  block.header().handler_timeout.store(options().handler_timeout.count());
+  block.Describe(options().name, current_->version, listening_->Addresses(*current_->definition),
+                 admin_listening_ ? admin_listening_->Addresses(*admin_server_)[0] : "");
+}
+
 absl::Status Master::OpenAdmin() {
-  if (!HasAdmin(server_)) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server_, paths_);
+  const ServerDefinition& server = *current_->definition;
+  if (!HasAdmin(server)) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server, paths_);
   if (!admin.ok()) return admin.status();
   absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
       ListeningSockets::Open(**admin, /*worker_count=*/1);
@@ -164,17 +157,18 @@ absl::Status Master::OpenAdmin() {
 absl::Status Master::StartAdmin() {
   WorkerInheritance role;
   role.admin = true;
-  role.index = SharedStatus::Get()->slot_count();
+  role.index = SharedStatus::Get()->slot_capacity();
+  role.generation = current_->number;
   role.shared_fd = SharedStatus::Get()->fd();
-  role.configuration_fd = configuration_.get();
-  role.listening_fds = admin_listening_->ForWorker(0);
-  admin_.emplace(std::move(role), *SharedStatus::Get()->admin_slot(),
-                 fmt::format("{}: admin", server_.options.name));
-  return admin_->Start(program_, MonotonicNow());
+  role.configuration_fd = current_->configuration.get();
+  role.listening_sockets = admin_listening_->ForWorker(*admin_server_, 0, 1);
+  admin_.emplace(std::move(role), current_, /*place=*/0, *SharedStatus::Get()->admin_slot(),
+                 fmt::format("{}: admin", options().name), fleet_->next_prefix());
+  return admin_->Start(MonotonicNow());
 }
 
 absl::Status Master::Loop() {
-  while (AnyWorkerRunning() || stop_stage_ == StopStage::kNone) {
+  while (fleet_->AnyRunning() || stop_stage_ == StopStage::kNone) {
     Wait();
     OnTimers();
   }
@@ -188,9 +182,14 @@ absl::Status Master::Loop() {
 
 void Master::Wait() {
   std::vector<pollfd> entries = {{signals_.fd(), POLLIN, 0}};
-  for (const WorkerSlot& slot : slots_) entries.push_back({slot.control_fd(), POLLIN, 0});
+  std::vector<uint32_t> workers;  // by index: one may be gone when its turn comes
+  for (const WorkerSlot& slot : fleet_->slots()) {
+    workers.push_back(slot.index());
+    entries.push_back({slot.control_fd(), POLLIN, 0});
+  }
   const size_t admin_at = entries.size();
   entries.push_back({admin_ ? admin_->control_fd() : -1, POLLIN, 0});
+  entries.push_back({reload_->planner_fd(), POLLIN, 0});
   const size_t control_begin = entries.size();
   control_->AppendPollEntries(entries);
 
@@ -202,10 +201,12 @@ void Master::Wait() {
   if (::poll(entries.data(), entries.size(), timeout_ms) <= 0) return;
 
   // Workers before signals: one that said ready and then died was ready.
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    if (entries[i + 1].revents != 0) ReadControl(slots_[i]);
+  for (size_t i = 0; i < workers.size(); ++i) {
+    if (entries[i + 1].revents == 0) continue;
+    if (WorkerSlot* const slot = fleet_->FindByIndex(workers[i])) ReadControl(*slot);
   }
   if (entries[admin_at].revents != 0) ReadControl(*admin_);
+  if (entries[admin_at + 1].revents != 0) reload_->OnPlannerOutput();
   if (entries[0].revents != 0) {
     while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
   }
@@ -232,9 +233,11 @@ void Master::OnSignal(int number) {
         return;
       }
       [[fallthrough]];
+    case SIGUSR1:
+      RequestReload(number == SIGHUP ? "SIGHUP" : "SIGUSR1");
+      return;
     default:
-      log::Get().warn("{}: this release does not reload; stop and start the server instead",
-                      ::strsignal(number));
+      log::Get().warn("{}: nothing is done for it", ::strsignal(number));
   }
 }
 
@@ -245,34 +248,45 @@ void Master::ReapChildren() {
     if (pid < 0 && errno == EINTR) continue;
     if (pid <= 0) return;
     // Others are orphans that a container's first process inherits.
-    const auto slot = std::find_if(slots_.begin(), slots_.end(),
-                                   [pid](const WorkerSlot& other) { return other.pid() == pid; });
-    if (slot != slots_.end()) {
+    if (WorkerSlot* const slot = fleet_->FindByPid(pid)) {
       OnWorkerExit(*slot, wait_status);
     } else if (admin_ && admin_->pid() == pid) {
       OnWorkerExit(*admin_, wait_status);
+    } else {
+      reload_->OnChildExit(pid, wait_status, MonotonicNow());
     }
   }
 }
 
 void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
+  const TimePoint now = MonotonicNow();
   const pid_t pid = slot.pid();
-  if (slot.index() < slots_.size()) inquiry_.OnGone(slot.index());
+  const bool is_admin = admin_ && &slot == &*admin_;
+  if (!is_admin) inquiry_.OnGone(slot.index());
   // What it said before it died may still be in its control socket.
   ReadControl(slot);
   const bool stopping = stop_stage_ != StopStage::kNone || !all_ready_;
-  const std::string text =
-      fmt::format("{} (pid {}) {}", slot.name(), pid, DescribeWaitStatus(wait_status));
-  slot.OnExit(wait_status, MonotonicNow(), stopping);
+  const std::string how = slot.DescribeEnd(wait_status);
+  const std::string text = fmt::format("{} (pid {}) {}", slot.name(), pid, how);
+  const bool left = wait_status == 0 && (slot.draining() || admin_renewed_);
+  slot.OnExit(wait_status, now, stopping || (is_admin && admin_renewed_));
   if (stop_stage_ == StopStage::kNone) {
     if (!all_ready_) {
       FailStart(absl::AbortedError(fmt::format("{} before all workers were ready", text)));
+    } else if (left) {
+      log::Get().debug("{} (pid {}) has left", slot.name(), pid);
     } else {
       log::Get().error("{}", text);
     }
   } else if (wait_status != 0) {
     log::Get().warn("{} while stopping", text);
   }
+  if (is_admin) {
+    RenewAdmin();
+    return;
+  }
+  reload_->OnWorkerExit(slot, how, now);
+  if (!slot.in_service()) fleet_->Forget(slot);
 }
 
 void Master::ReadControl(WorkerSlot& slot) {
@@ -288,12 +302,16 @@ void Master::ReadControl(WorkerSlot& slot) {
         inquiry_.OnListed(slot.index(), packet->argument);
         break;
       case ControlMessage::kKilled:
-        AnswerKill(packet->argument,
-                   fmt::format("killed {}\n", FormatConnectionId(packet->argument)));
+        OnKillAnswer(packet->argument, /*killed=*/true);
         break;
       case ControlMessage::kNoConnection:
-        AnswerKill(packet->argument, fmt::format("error there is no connection {}\n",
-                                                 FormatConnectionId(packet->argument)));
+        OnKillAnswer(packet->argument, /*killed=*/false);
+        break;
+      case ControlMessage::kHandedOver:
+        reload_->OnHandedOver(slot, packet->argument, MonotonicNow());
+        break;
+      case ControlMessage::kReload:
+        RequestReload(fmt::format("{} asks for it", slot.name()));
         break;
       default:
         break;
@@ -301,84 +319,96 @@ void Master::ReadControl(WorkerSlot& slot) {
   }
 }
 
-void Master::ContinueInquiry(TimePoint now) {
-  if (inquiry_.Done(now)) {
-    const std::string answer = inquiry_.TakeAnswer(now);
-    for (const uint64_t client : inquiry_.TakeClients()) control_->Answer(client, answer);
-  }
-  if (inquiry_.running() || !inquiry_.waiting()) return;
-  const ControlPacket question{ControlMessage::kList, inquiry_.Begin(now)};
-  for (const WorkerSlot& slot : slots_) {
-    if (!slot.Send(question)) inquiry_.OnGone(slot.index());
-  }
-}
-
-// An id names its worker, so only that one is asked.
-std::optional<std::string> Master::OnKillRequest(uint64_t client, std::string_view id_text) {
-  const std::optional<uint64_t> id = ParseConnectionId(id_text);
-  if (!id) return fmt::format("error \"{}\" is no connection's id\n", id_text);
-  const uint32_t worker = WorkerOfConnection(*id);
-  if (worker >= slots_.size()) {
-    return fmt::format("error there is no connection {}: no worker {}\n", id_text, worker);
-  }
-  if (!slots_[worker].Send({ControlMessage::kKill, *id})) {
-    return fmt::format("error worker {} does not run, connection {} ended with it\n", worker,
-                       id_text);
-  }
-  kills_.push_back({client, *id, MonotonicNow() + ConnectionInquiry::kPatience.count()});
-  return std::nullopt;
-}
-
-void Master::AnswerKill(uint64_t id, const std::string& answer) {
-  const auto answered = [&](const PendingKill& kill) {
-    if (kill.id != id) return false;
-    control_->Answer(kill.client, answer);
-    return true;
-  };
-  std::erase_if(kills_, answered);
-}
-
-void Master::GiveUpKills(TimePoint now) {
-  const auto given_up = [&](const PendingKill& kill) {
-    const uint32_t worker = WorkerOfConnection(kill.id);
-    if (!slots_[worker].running()) {
-      control_->Answer(kill.client,
-                       fmt::format("error worker {} ended, and connection {} with it\n", worker,
-                                   FormatConnectionId(kill.id)));
-      return true;
-    }
-    if (now < kill.deadline) return false;
-    control_->Answer(kill.client,
-                     fmt::format("error worker {} is busy: no answer; connection {} is closed when "
-                                 "it goes on\n",
-                                 worker, FormatConnectionId(kill.id)));
-    return true;
-  };
-  std::erase_if(kills_, given_up);
-}
-
-void Master::OnWorkerReady(const WorkerSlot& slot) {
+void Master::OnWorkerReady(WorkerSlot& slot) {
   log::Get().debug("{} (pid {}) is ready", slot.name(), slot.pid());
-  if (all_ready_ || stop_stage_ != StopStage::kNone || !AllReady()) return;
-  all_ready_ = true;
+  if (stop_stage_ != StopStage::kNone) return;
+  if (all_ready_) {
+    reload_->OnReady(slot, MonotonicNow());
+  } else if (AllReady()) {
+    all_ready_ = true;
+    OnAllReady();
+  }
+}
+
+void Master::OnAllReady() {
   const std::string banner = Banner();
   if (!report_) {
     Say(banner + "ready\n");
   } else if (report_->Ready(banner + "ready\n")) {
-    log::Get().info("{} {} ready: {} workers on {}", server_.options.name, info_.version,
-                    slots_.size(), fmt::join(addresses_, ", "));
+    log::Get().info("{} {} ready: {} workers on {}", options().name, info_.version,
+                    current_->worker_count,
+                    fmt::join(listening_->Addresses(*current_->definition), ", "));
   } else {
     log::Get().warn("the start was interrupted; stopping");
     BeginStop(StopStage::kGraceful);
   }
 }
 
+void Master::RequestReload(std::string_view why) {
+  if (stop_stage_ != StopStage::kNone) {
+    log::Get().warn("no reload ({}): the server is stopping", why);
+  } else if (!all_ready_ || reload_->running()) {
+    log::Get().info("a reload ({}) follows when the one under way has ended", why);
+    reload_wanted_ = why;
+  } else {
+    reload_wanted_.clear();
+    reload_->Begin(why, MonotonicNow());
+  }
+}
+
+void Master::OnReloadDone() {
+  const ServerOptions& now = options();
+  if (const absl::Status status = log::Setup(now.log_level, now.log_format, now.log_file, "master");
+      !status.ok()) {
+    log::Get().error("the log stays where it is: {}", std::string(status.message()));
+  }
+  if (admin_server_ != nullptr) {
+    admin_renewed_ = true;
+    admin_->Tell(ControlMessage::kStop);
+    admin_kill_at_ = MonotonicNow() + kStopNowTimeout.count();
+  }
+  if (!AdminRunning()) RenewAdmin();
+  DescribeServer();
+}
+
+// The admin process of the former generation has ended: that of the present one takes its place.
+void Master::RenewAdmin() {
+  admin_kill_at_ = kNever;
+  if (!admin_renewed_ && admin_server_ != nullptr) return;
+  admin_renewed_ = false;
+  if (stop_stage_ != StopStage::kNone) return;
+  const std::string before = admin_listening_ ? admin_listening_->Addresses(*admin_server_)[0] : "";
+  const ServerDefinition& server = *current_->definition;
+  absl::Status status;
+  if (HasAdmin(server)) {
+    absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server, paths_);
+    status = admin.status();
+    if (status.ok() && admin_listening_ != nullptr) status = admin_listening_->Add(**admin, 1);
+    if (status.ok() && admin_listening_ == nullptr) status = OpenAdmin();
+    if (status.ok() && *admin != nullptr) {
+      admin_server_ = *std::move(admin);
+      admin_listening_->Keep(*admin_server_, 1);
+      status = StartAdmin();
+    }
+  } else {
+    admin_.reset();
+    admin_server_.reset();
+    admin_listening_.reset();
+  }
+  if (!status.ok()) log::Get().error("admin: {}", std::string(status.message()));
+  DescribeServer();
+}
+
 void Master::OnTimers() {
   const TimePoint now = MonotonicNow();
-  for (WorkerSlot& slot : slots_) slot.OnTimer(program_, now);
+  for (WorkerSlot& slot : fleet_->slots()) slot.OnTimer(now);
+  reload_->OnTimer(now);
+  if (!reload_wanted_.empty() && all_ready_ && !reload_->running()) {
+    RequestReload(std::string(reload_wanted_));
+  }
   ContinueInquiry(now);
   GiveUpKills(now);
-  if (admin_) admin_->OnTimer(program_, now);
+  if (admin_) admin_->OnTimer(now);
   if (now >= admin_kill_at_) {
     admin_kill_at_ = kNever;
     log::Get().error("admin hangs and is killed");
@@ -390,34 +420,12 @@ void Master::OnTimers() {
     log::Get().warn("stop_timeout is over; connections that are left are closed");
     BeginStop(StopStage::kNow);
   } else {
-    for (WorkerSlot& slot : slots_) {
+    for (WorkerSlot& slot : fleet_->slots()) {
       if (slot.running()) log::Get().error("worker {} hangs and is killed", slot.index());
       slot.Kill();
     }
     stop_stage_ = StopStage::kKilled;
   }
-}
-
-std::optional<std::string> Master::OnRequest(uint64_t client, std::string_view request) {
-  if (request == "status" || request == "status json" || request == "status json buckets") {
-    if (SharedStatus::Get() == nullptr) return "error the server is starting\n";
-    const StatusSnapshot status = StatusSnapshot::Take(*SharedStatus::Get(), MonotonicNow());
-    if (request == "status") return StatusTable(status);
-    return StatusJson(status, {.buckets = request.ends_with("buckets")});
-  }
-  if (request == "stop") {
-    BeginStop(StopStage::kGraceful);
-    const Duration at_most = server_.options.stop_timeout + kStopNowTimeout +
-                             (admin_ ? kStopNowTimeout : Duration::zero());
-    return fmt::format("ok {}\n",
-                       std::chrono::duration_cast<std::chrono::seconds>(at_most).count() + 1);
-  }
-  if (request == "connections") {
-    inquiry_.Add(client);
-    return std::nullopt;
-  }
-  if (request.starts_with("kill ")) return OnKillRequest(client, request.substr(5));
-  return fmt::format("error unknown request \"{}\"\n", request);
 }
 
 void Master::BeginStop(StopStage stage) {
@@ -427,12 +435,13 @@ void Master::BeginStop(StopStage stage) {
   }
   if (stop_stage_ == StopStage::kNone) log::Get().debug("stopping");
   stop_stage_ = stage;
+  reload_->Cancel();
   // Our copies would keep the kernel queueing connections that nobody will ever accept.
   listening_.reset();
   const bool graceful = stage == StopStage::kGraceful;
   const TimePoint now = MonotonicNow();
-  stop_deadline_ = now + (graceful ? server_.options.stop_timeout : kStopNowTimeout).count();
-  for (WorkerSlot& slot : slots_) {
+  stop_deadline_ = now + (graceful ? options().stop_timeout : kStopNowTimeout).count();
+  for (WorkerSlot& slot : fleet_->slots()) {
     slot.Tell(graceful ? ControlMessage::kStop : ControlMessage::kStopNow);
   }
 }
@@ -450,41 +459,38 @@ void Master::FailStart(absl::Status reason) {
   BeginStop(StopStage::kNow);
 }
 
-bool Master::AnyWorkerRunning() const {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     [](const WorkerSlot& slot) { return slot.running(); });
-}
-
 bool Master::AllReady() const {
-  return std::all_of(slots_.begin(), slots_.end(),
-                     [](const WorkerSlot& slot) { return slot.ready(); }) &&
-         (admin_server_ == nullptr || (admin_ && admin_->ready()));
+  for (const WorkerSlot& slot : fleet_->slots()) {
+    if (slot.in_service() && !slot.ready()) return false;
+  }
+  return admin_server_ == nullptr || (admin_ && admin_->ready());
 }
 
 TimePoint Master::NextDeadline() const {
-  TimePoint deadline = std::min({stop_deadline_, admin_kill_at_, inquiry_.deadline()});
+  TimePoint deadline =
+      std::min({stop_deadline_, admin_kill_at_, inquiry_.deadline(), reload_->deadline()});
   if (admin_) deadline = std::min(deadline, admin_->deadline());
   for (const PendingKill& kill : kills_) deadline = std::min(deadline, kill.deadline);
-  for (const WorkerSlot& slot : slots_) deadline = std::min(deadline, slot.deadline());
+  for (const WorkerSlot& slot : fleet_->slots()) deadline = std::min(deadline, slot.deadline());
   return deadline;
 }
 
 std::string Master::Banner() const {
-  const ServerOptions& options = server_.options;
-  std::string text = fmt::format("{}{}{}, pid {}\n", options.name, info_.version.empty() ? "" : " ",
-                                 info_.version, ::getpid());
+  std::string text = fmt::format("{}{}{}, pid {}\n", options().name,
+                                 info_.version.empty() ? "" : " ", info_.version, ::getpid());
   if (!info_.configuration.empty()) {
     text += fmt::format("  configuration  {}\n", info_.configuration);
   }
-  for (const std::string& address : addresses_) {
+  const std::vector<std::string> addresses = listening_->Addresses(*current_->definition);
+  for (const std::string& address : addresses) {
     text += fmt::format("  listening on   {}\n", address);
   }
   if (admin_listening_) {
-    text += fmt::format("  admin          {}\n", admin_listening_->addresses()[0]);
+    text += fmt::format("  admin          {}\n", admin_listening_->Addresses(*admin_server_)[0]);
   }
-  text += fmt::format("  workers        {}\n", slots_.size());
+  text += fmt::format("  workers        {}\n", current_->worker_count);
   if (info_.summary) {
-    text += info_.summary(addresses_);
+    text += info_.summary(addresses);
     if (!text.ends_with('\n')) text += '\n';
   }
   return text;

@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/limits/shared_limits.h"
 #include "engine/process/connection_inquiry.h"
 #include "engine/process/control_server.h"
 #include "engine/process/daemonize.h"
+#include "engine/process/fleet.h"
+#include "engine/process/generation.h"
 #include "engine/process/listening_sockets.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/program_info.h"
+#include "engine/process/reload.h"
 #include "engine/process/runtime_paths.h"
 #include "engine/process/signals.h"
 #include "engine/process/worker_slot.h"
@@ -25,7 +27,8 @@ namespace ringmaster {
 // loop; a few events a day, so clarity first.
 //
 //     Open  pid file, descriptor limit, listening sockets, control socket, shared counters
-//     Run   spawn all -> all ready -> "ready" -> serve -> stop -> workers gone -> admin gone
+//     Run   spawn all -> all ready -> "ready" -> serve, reload (reload.h) -> stop -> workers gone
+//           -> admin gone
 class Master {
  public:
   // Time between "close everything and leave" and SIGKILL.
@@ -45,6 +48,7 @@ class Master {
   // Removes every trace, so that whoever hears of the failure may start again at once.
   absl::Status GiveUp(absl::Status reason);
   absl::Status StartWorkers();
+  absl::Status OpenBlock();
   absl::Status OpenAdmin();
   absl::Status StartAdmin();
   absl::Status Loop();
@@ -53,23 +57,34 @@ class Master {
   void ReapChildren();
   void OnWorkerExit(WorkerSlot& slot, int wait_status);
   void ReadControl(WorkerSlot& slot);
-  void OnWorkerReady(const WorkerSlot& slot);
+  void OnWorkerReady(WorkerSlot& slot);
+  void OnAllReady();
   void OnTimers();
   // Once the last worker is gone: health can be watched while they drain.
   void StopAdmin();
-  std::optional<std::string> OnRequest(uint64_t client, std::string_view request);
-  std::optional<std::string> OnKillRequest(uint64_t client, std::string_view id_text);
-  void AnswerKill(uint64_t id, const std::string& answer);
-  void ContinueInquiry(TimePoint now);
-  void GiveUpKills(TimePoint now);
+  // Begins one now, or after the one that is under way.
+  void RequestReload(std::string_view why);
+  void OnReloadDone();
+  void DescribeServer();
+  void RenewAdmin();
   void BeginStop(StopStage stage);
   // Ends a start that cannot succeed; Run returns `reason`.
   void FailStart(absl::Status reason);
-  bool AnyWorkerRunning() const;
   bool AdminRunning() const { return admin_ && admin_->running(); }
   bool AllReady() const;
   TimePoint NextDeadline() const;
   std::string Banner() const;
+  const ServerOptions& options() const { return current_->definition->options; }
+
+  // -- master_requests.cc: what the control socket asks
+  std::optional<std::string> OnRequest(uint64_t client, std::string_view request);
+  std::string OnStopRequest(StopStage stage);
+  std::string OnReloadRequest();
+  std::string ReloadLog(std::string_view arguments) const;
+  std::optional<std::string> OnKillRequest(uint64_t client, std::string_view id_text);
+  void OnKillAnswer(uint64_t id, bool killed);
+  void ContinueInquiry(TimePoint now);
+  void GiveUpKills(TimePoint now);
 
   const ServerDefinition& server_;
   const ProgramInfo& info_;
@@ -81,25 +96,26 @@ class Master {
   std::optional<PidFile> pid_file_;
   std::optional<ControlServer> control_;
   SignalQueue signals_;
-  WorkerProgram program_;
-  UniqueFd configuration_;
   std::unique_ptr<ListeningSockets> listening_;
-  std::vector<std::string> addresses_;
-  std::unique_ptr<SharedLimits> limits_;
-  std::vector<WorkerSlot> slots_;
+  std::shared_ptr<const Generation> current_;
+  ConnectionInquiry inquiry_;
+  std::optional<Fleet> fleet_;
+  std::optional<Reload> reload_;
   std::unique_ptr<ServerDefinition> admin_server_;  // nullptr: there is no admin process
   std::unique_ptr<ListeningSockets> admin_listening_;
   std::optional<WorkerSlot> admin_;
+  bool admin_renewed_ = false;  // it shall start again when it has ended
   TimePoint admin_kill_at_ = kNever;
-  ConnectionInquiry inquiry_;
-  // `kill` commands that wait for a worker.
+  // `kill` commands that wait for workers: only one has the connection.
   struct PendingKill {
     uint64_t client;
     uint64_t id;
+    uint32_t asked;  // how many have not answered yet
     TimePoint deadline;
   };
   std::vector<PendingKill> kills_;
   uint64_t descriptor_limit_ = 0;
+  std::string reload_wanted_;  // why, when one shall follow the one under way
 
   // In the foreground of a terminal: when it is closed, the server ends as other programs do.
   const bool on_terminal_;

@@ -25,14 +25,14 @@ bool IsAdminToken(std::string_view variable) {
          variable.substr(std::size(kAdminTokenVariable) - 1).starts_with('=');
 }
 
-std::vector<std::string> EnvironmentWith(const WorkerInheritance& role) {
+std::vector<std::string> EnvironmentOf(const WorkerProgram::Child& child) {
   std::vector<std::string> environment;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     // The token is the admin process's business; what a worker's handlers start would inherit it.
-    if (!role.admin && IsAdminToken(*variable)) continue;
+    if (!child.knows_admin_token && IsAdminToken(*variable)) continue;
     environment.emplace_back(*variable);
   }
-  environment.push_back(fmt::format("{}={}", WorkerInheritance::kVariable, role.ToText()));
+  environment.push_back(child.variable);
   return environment;
 }
 
@@ -45,8 +45,9 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 
 // The child, between fork and exec: async-signal-safe calls only, nothing allocated.
 [[noreturn]] void Execute(int executable, char* const* arguments, char* const* environment,
-                          const std::vector<int>& descriptors) {
+                          const std::vector<int>& descriptors, int stderr_fd) {
   PrepareSignalsForWorker();
+  if (stderr_fd >= 0) ::dup2(stderr_fd, STDERR_FILENO);
   // Descriptors that this process itself inherited by accident, a shell's pipe for one, end here
   // too.
   ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
@@ -63,34 +64,59 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 }  // namespace
 
 absl::StatusOr<WorkerProgram> WorkerProgram::OfThisProcess(std::vector<std::string> arguments) {
-  WorkerProgram program;
-  program.executable_.Reset(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   char path[PATH_MAX];
   const ssize_t bytes = ::readlink("/proc/self/exe", path, sizeof(path));
-  if (!program.executable_.valid() || bytes < 0) {
+  absl::StatusOr<WorkerProgram> program = At("/proc/self/exe", std::move(arguments));
+  if (!program.ok() || bytes < 0) {
     return absl::ErrnoToStatus(errno, "cannot open /proc/self/exe (is /proc mounted?)");
   }
-  program.path_.assign(path, static_cast<size_t>(bytes));
+  program->path_.assign(path, static_cast<size_t>(bytes));
+  // So the kernel shows a file that was replaced since it was executed.
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (program->path_.ends_with(kDeleted)) {
+    program->path_.resize(program->path_.size() - kDeleted.size());
+  }
+  return program;
+}
+
+absl::StatusOr<WorkerProgram> WorkerProgram::At(std::string path,
+                                                std::vector<std::string> arguments) {
+  WorkerProgram program;
+  program.executable_.Reset(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!program.executable_.valid()) {
+    return absl::ErrnoToStatus(errno, fmt::format("cannot open the program {}", path));
+  }
+  program.path_ = std::move(path);
   program.arguments_ = std::move(arguments);
   return program;
 }
 
 absl::StatusOr<pid_t> WorkerProgram::Spawn(const WorkerInheritance& role,
                                            const std::string& title) const {
-  std::vector<std::string> arguments = {title};
+  Child child;
+  child.title = title;
+  child.variable = fmt::format("{}={}", WorkerInheritance::kVariable, role.ToText());
+  child.descriptors = role.Descriptors();
+  child.knows_admin_token = role.admin;
+  return Spawn(child);
+}
+
+absl::StatusOr<pid_t> WorkerProgram::Spawn(const Child& child) const {
+  std::vector<std::string> arguments = {child.title};
   arguments.insert(arguments.end(), arguments_.begin(), arguments_.end());
-  std::vector<std::string> environment = EnvironmentWith(role);
-  const std::vector<int> descriptors = role.Descriptors();
+  std::vector<std::string> environment = EnvironmentOf(child);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const std::vector<char*> environment_pointers = Pointers(environment);
   // What stands in our stdio buffers must not be written twice.
   std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(), descriptors);
+    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(),
+            child.descriptors, child.stderr_fd);
   }
   if (pid < 0) {
-    return absl::ErrnoToStatus(errno, "cannot fork a worker (look at `ulimit -u`, pids.max)");
+    return absl::ErrnoToStatus(
+        errno, fmt::format("cannot fork {} (look at `ulimit -u`, pids.max)", child.title));
   }
   return pid;
 }

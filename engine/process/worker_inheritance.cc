@@ -23,10 +23,14 @@ std::string_view TakeUntil(std::string_view& text, char separator) {
   return taken;
 }
 
-bool ParseList(std::string_view text, std::vector<int>& values) {
-  values.clear();
+bool ParseList(std::string_view text, std::vector<ListeningSocket>& sockets) {
+  sockets.clear();
   while (!text.empty()) {
-    if (!ParseInteger(TakeUntil(text, ','), values.emplace_back())) return false;
+    std::string_view pair = TakeUntil(text, ',');
+    ListeningSocket& socket = sockets.emplace_back();
+    if (!ParseInteger(TakeUntil(pair, ':'), socket.listener) || !ParseInteger(pair, socket.fd)) {
+      return false;
+    }
   }
   return true;
 }
@@ -50,22 +54,32 @@ absl::StatusOr<std::optional<WorkerInheritance>> TakeFromEnvironment() {
 }  // namespace
 
 std::string WorkerInheritance::ToText() const {
+  std::vector<std::string> listeners;
+  for (const auto& [listener, fd] : listening_sockets) {
+    listeners.push_back(fmt::format("{}:{}", listener, fd));
+  }
   return fmt::format(
-      "layout={} index={} control={} shared={} limits={} report={} configuration={} cpu={} "
-      "connections_max={} admin={:d} listeners={}",
-      kLayout, index, control_fd, shared_fd, limits_fd, report_fd, configuration_fd, cpu,
-      connections_max, admin, fmt::join(listening_fds, ","));
+      "layout={} index={} generation={} prefix={} standby={:d} control={} inbox={} shared={} "
+      "limits={} report={} configuration={} cpu={} connections_max={} admin={:d} listeners={}",
+      kLayout, index, generation, connection_prefix, standby, control_fd, inbox_fd, shared_fd,
+      limits_fd, report_fd, configuration_fd, cpu, connections_max, admin,
+      fmt::join(listeners, ","));
 }
 
 absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text) {
   WorkerInheritance role;
   int layout = 0;
   int admin = 0;
+  int standby = 0;
   while (!text.empty()) {
     std::string_view value = TakeUntil(text, ' ');
     const std::string_view key = TakeUntil(value, '=');
     const bool ok = key == "layout"            ? ParseInteger(value, layout)
                     : key == "index"           ? ParseInteger(value, role.index)
+                    : key == "generation"      ? ParseInteger(value, role.generation)
+                    : key == "prefix"          ? ParseInteger(value, role.connection_prefix)
+                    : key == "standby"         ? ParseInteger(value, standby)
+                    : key == "inbox"           ? ParseInteger(value, role.inbox_fd)
                     : key == "control"         ? ParseInteger(value, role.control_fd)
                     : key == "shared"          ? ParseInteger(value, role.shared_fd)
                     : key == "limits"          ? ParseInteger(value, role.limits_fd)
@@ -74,7 +88,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
                     : key == "cpu"             ? ParseInteger(value, role.cpu)
                     : key == "connections_max" ? ParseInteger(value, role.connections_max)
                     : key == "admin"           ? ParseInteger(value, admin)
-                    : key == "listeners"       ? ParseList(value, role.listening_fds)
+                    : key == "listeners"       ? ParseList(value, role.listening_sockets)
                                                : false;
     if (!ok) {
       return absl::InvalidArgumentError(
@@ -86,12 +100,15 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
         "{} is incomplete or of another release; it is set by the master alone", kVariable));
   }
   role.admin = admin != 0;
+  role.standby = standby != 0;
   return role;
 }
 
 std::vector<int> WorkerInheritance::Descriptors() const {
-  std::vector<int> descriptors = listening_fds;
+  std::vector<int> descriptors;
+  for (const ListeningSocket& socket : listening_sockets) descriptors.push_back(socket.fd);
   descriptors.push_back(control_fd);
+  if (inbox_fd >= 0) descriptors.push_back(inbox_fd);
   descriptors.push_back(shared_fd);
   if (limits_fd >= 0) descriptors.push_back(limits_fd);
   if (report_fd >= 0) descriptors.push_back(report_fd);

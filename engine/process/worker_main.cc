@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/base/log.h"
 #include "engine/limits/shared_limits.h"
@@ -37,9 +39,19 @@ void SetThreadName(const ServerOptions& options, const WorkerInheritance& role) 
   ::prctl(PR_SET_NAME, name.c_str());
 }
 
+// Each listener has a socket, and there is none of another.
+bool ListenersMatch(const WorkerInheritance& role, size_t listener_count) {
+  std::vector<bool> served(listener_count);
+  for (const ListeningSocket& socket : role.listening_sockets) {
+    if (socket.listener >= listener_count) return false;
+    served[socket.listener] = true;
+  }
+  return std::find(served.begin(), served.end(), false) == served.end();
+}
+
 int AdminMain(ServerDefinition& server, const WorkerInheritance& role) {
   SharedBlock& block = *SharedStatus::Get();
-  if (block.admin_slot() == nullptr || !HasAdmin(server) || role.listening_fds.size() != 1) {
+  if (block.admin_slot() == nullptr || !HasAdmin(server) || role.listening_sockets.size() != 1) {
     return Fail(role, "the program defines no admin listener here and one in the master");
   }
   ApplyAdminTokenVariable(server.options);
@@ -50,8 +62,11 @@ int AdminMain(ServerDefinition& server, const WorkerInheritance& role) {
   if (!admin.ok()) return Fail(role, std::string(admin.status().message()));
   WorkerEnvironment environment;
   environment.index = role.index;
+  environment.generation = role.generation;
+  environment.connection_prefix = role.connection_prefix;
+  environment.admin = true;
   environment.control_fd = role.control_fd;
-  environment.listening_fds = role.listening_fds;
+  environment.listening_sockets = role.listening_sockets;
   environment.counters = &block.admin_slot()->counters;
   return RunWorker(**admin, environment);
 }
@@ -69,11 +84,10 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   SharedStatus::Set(std::move(*block));
   if (role.admin) return AdminMain(server, role);
   if (role.index >= SharedStatus::Get()->slot_count() ||
-      role.listening_fds.size() != server.listeners().size()) {
-    return Fail(
-        role, fmt::format("the program defines {} listeners here and {} in the master; what stands "
-                          "before Main must come out the same in both",
-                          server.listeners().size(), role.listening_fds.size()));
+      !ListenersMatch(role, server.listeners().size())) {
+    return Fail(role,
+                "the program defines other listeners here than in the master; what stands "
+                "before Main must come out the same in both");
   }
   std::unique_ptr<SharedLimits> limits;
   if (role.limits_fd >= 0) {
@@ -86,9 +100,13 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
 
   WorkerEnvironment environment;
   environment.index = role.index;
+  environment.generation = role.generation;
+  environment.connection_prefix = role.connection_prefix;
+  environment.standby = role.standby;
   environment.control_fd = role.control_fd;
   environment.report_fd = role.report_fd;
-  environment.listening_fds = role.listening_fds;
+  environment.inbox_fd = role.inbox_fd;
+  environment.listening_sockets = role.listening_sockets;
   environment.counters = &SharedStatus::Get()->slot(role.index).counters;
   environment.limits = limits.get();
   environment.pulse = &SharedStatus::Get()->slot(role.index).pulse;

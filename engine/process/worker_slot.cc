@@ -10,12 +10,16 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/base/descriptor_passing.h"
 #include "engine/base/log.h"
 #include "engine/limits/shared_limits.h"
 #include "engine/stats/figures.h"
 
 namespace ringmaster {
 namespace {
+
+// For who was told to leave and has nothing to wait for.
+constexpr Duration kLeaveTimeout = std::chrono::seconds(10);
 
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -34,36 +38,51 @@ bool IsTraced(pid_t pid) {
 
 }  // namespace
 
-WorkerSlot::WorkerSlot(WorkerInheritance role, SharedSlot& shared, std::string title,
-                       Duration silence_max, SharedLimits* limits)
+WorkerSlot::WorkerSlot(WorkerInheritance role, std::shared_ptr<const Generation> generation,
+                       uint32_t place, SharedSlot& shared, std::string title, uint16_t& next_prefix)
     : role_(std::move(role)),
+      generation_(std::move(generation)),
+      place_(place),
       shared_(shared),
-      limits_(limits),
       title_(std::move(title)),
-      watch_(silence_max) {
+      next_prefix_(next_prefix),
+      watch_(role_.admin ? Duration::zero() : options().handler_kill_timeout) {
   shared_.cpu.store(role_.cpu);
+  shared_.place.store(place_);
+  shared_.generation.store(generation_->number);
+  shared_.retired.store(false);
 }
 
-absl::Status WorkerSlot::Start(const WorkerProgram& program, TimePoint now) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+absl::Status WorkerSlot::Start(TimePoint now) {
+  int control[2];
+  int inbox[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0) {
     return absl::ErrnoToStatus(errno, "cannot make a worker's control socket");
   }
-  UniqueFd ours(ends[0]);
-  const UniqueFd theirs(ends[1]);
+  UniqueFd ours(control[0]);
+  const UniqueFd theirs(control[1]);
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, inbox) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot make a worker's inbox");
+  }
+  UniqueFd our_inbox(inbox[0]);
+  const UniqueFd their_inbox(inbox[1]);
   WorkerInheritance role = role_;
   role.control_fd = theirs.get();
+  role.inbox_fd = their_inbox.get();
+  role.connection_prefix = next_prefix_++;
   SetState(SlotState::kStarting);
   shared_.started_at.store(now);
   shared_.pulse.turn_began_at.store(0);
   shared_.pulse.watchdog_at.store(0);
-  const absl::StatusOr<pid_t> pid = program.Spawn(role, title_);
+  killed_because_.clear();
+  const absl::StatusOr<pid_t> pid = generation_->program.Spawn(role, title_);
   if (!pid.ok()) return pid.status();
   pid_ = *pid;
   shared_.pid.store(pid_);
   control_ = std::move(ours);
+  inbox_ = std::move(our_inbox);
   started_at_ = now;
-  deadline_ = DeadlineAfter(now, kReadyTimeout);
+  deadline_ = DeadlineAfter(now, options().ready_timeout);
   return absl::OkStatus();
 }
 
@@ -86,10 +105,47 @@ std::optional<ControlPacket> WorkerSlot::ReadControl() {
       ControlPacket::Read(bytes, static_cast<size_t>(count));
   if (packet->message != ControlMessage::kReady) return packet;
   if (state() != SlotState::kStarting) return std::nullopt;
-  SetState(SlotState::kReady);
+  SetState(role_.standby ? SlotState::kStandby : SlotState::kReady);
   deadline_ = kNever;
   watch_.Begin(started_at_);
   return packet;
+}
+
+bool WorkerSlot::SendWithDescriptor(ControlMessage message, int fd) const {
+  if (!running() || !inbox_.valid()) return false;
+  // The descriptor is there before the message that speaks of it.
+  return SendDescriptor(inbox_.get(), fd) && Send({message, 0});
+}
+
+void WorkerSlot::Serve() {
+  role_.standby = false;
+  draining_ = false;
+  if (running()) SetState(SlotState::kReady);
+  Send({ControlMessage::kServe, 0});
+}
+
+void WorkerSlot::BeginDraining() {
+  draining_ = true;
+  deadline_ = kNever;
+  SetState(running() ? SlotState::kDraining : SlotState::kStopped);
+}
+
+void WorkerSlot::LeaveWhenDrained(TimePoint now) {
+  BeginDraining();
+  const Duration drain = options().drain_timeout + options().drain_spread;
+  deadline_ = now + (drain + kLeaveTimeout).count();
+  Send({ControlMessage::kRetire, 0});
+}
+
+void WorkerSlot::Discard(TimePoint now) {
+  BeginDraining();
+  deadline_ = now + kLeaveTimeout.count();
+  Send({ControlMessage::kStopNow, 0});
+}
+
+void WorkerSlot::Retire() {
+  SetState(SlotState::kStopped);
+  shared_.retired.store(true);
 }
 
 bool WorkerSlot::Send(const ControlPacket& packet) const {
@@ -109,11 +165,13 @@ void WorkerSlot::ReplaceStuck(std::string_view why, TimePoint now) {
 void WorkerSlot::OnExit(int wait_status, TimePoint now, bool stopping) {
   pid_ = -1;
   control_.Reset();
+  inbox_.Reset();
   shared_.pid.store(0);
   shared_.last_wait_status.store(wait_status);
   // Its connections died with it. Nobody else writes here now.
   ResetGauges(shared_.counters);
-  if (limits_ != nullptr && !limits_->TakeBack(index())) {
+  SharedLimits* const limits = generation_->limits.get();
+  if (limits != nullptr && !role_.admin && !limits->TakeBack(index())) {
     log::Get().warn("a limit may count one connection of worker {} until another worker ends",
                     index());
   }
@@ -122,7 +180,7 @@ void WorkerSlot::OnExit(int wait_status, TimePoint now, bool stopping) {
   shared_.pulse.turn_began_at.store(0);
   shared_.pulse.watchdog_at.store(0);
   const TimePoint stuck_since = std::exchange(stuck_since_, 0);
-  if (stopping) {
+  if (stopping || !in_service()) {
     SetState(SlotState::kStopped);
   } else if (stuck_since != 0) {
     Restart(backoff_.AfterStall(started_at_, stuck_since), now);
@@ -150,8 +208,13 @@ void WorkerSlot::Tell(ControlMessage message) {
   Send({message, 0});
 }
 
-void WorkerSlot::Kill() {
+void WorkerSlot::Kill(std::string_view why) {
+  if (!why.empty()) killed_because_ = why;
   if (running()) ::kill(pid_, SIGKILL);
+}
+
+std::string WorkerSlot::DescribeEnd(int wait_status) const {
+  return killed_because_.empty() ? DescribeWaitStatus(wait_status) : killed_because_;
 }
 
 void WorkerSlot::LookForLife(TimePoint now) {
@@ -164,17 +227,23 @@ void WorkerSlot::LookForLife(TimePoint now) {
   ReplaceStuck("gives no sign of life", now);
 }
 
-void WorkerSlot::OnTimer(const WorkerProgram& program, TimePoint now) {
+void WorkerSlot::OnTimer(TimePoint now) {
   LookForLife(now);
   if (deadline_ > now) return;
   deadline_ = kNever;
-  if (running()) {
-    log::Get().error("{} (pid {}) is not ready after {:.0f} s and is killed", name(), pid_,
-                     Seconds(kReadyTimeout));
-    Kill();
+  if (running() && draining_) {
+    log::Get().error("{} (pid {}) does not leave and is killed", name(), pid_);
+    Kill("did not leave when it was told to");
     return;
   }
-  if (const absl::Status status = Start(program, now); !status.ok()) {
+  if (running()) {
+    const std::string why = fmt::format("was not ready after {:.3g} s (ready_timeout)",
+                                        Seconds(options().ready_timeout));
+    log::Get().error("{} (pid {}) {} and is killed", name(), pid_, why);
+    Kill(why);
+    return;
+  }
+  if (const absl::Status status = Start(now); !status.ok()) {
     log::Get().error("{}", std::string(status.message()));
     started_at_ = now;
     Restart(backoff_.AfterDeath(started_at_, now), now);

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,36 +11,46 @@
 #include "engine/base/time.h"
 #include "engine/base/unique_fd.h"
 #include "engine/process/control_message.h"
-#include "engine/process/spawn.h"
+#include "engine/process/generation.h"
 #include "engine/process/worker_restart_backoff.h"
 #include "engine/process/worker_watch.h"
 #include "engine/stats/shared_block.h"
 
 namespace ringmaster {
 
-class SharedLimits;
-
-// One place for a worker, or for the admin process: who works there now, or the wait for the next.
+// One worker of a generation at its place, or the admin process: who works there now, or the wait
+// for the next.
 //
 //     kEmpty -> kStarting -> kReady -> kStopping -> kStopped
 //     kStarting or kReady, the process died -> kRestarting (back-off) -> kStarting
 //     kReady, the process does not move     -> killed, and restarted as if it had died
+//
+// During a reload: kStarting -> kStandby -> kReady, and kReady -> kDraining -> kStopped. Who stands
+// by or drains and dies is not restarted.
 class WorkerSlot {
  public:
-  // A worker that is not ready by then hangs: it is killed and counts as dead.
-  static constexpr Duration kReadyTimeout = std::chrono::seconds(60);
+  // `role` without its control descriptors; `shared` and `next_prefix` (Fleet) outlive the slot. A
+  // worker that is not ready by the generation's ready_timeout hangs: it is killed and counts as
+  // dead.
+  WorkerSlot(WorkerInheritance role, std::shared_ptr<const Generation> generation, uint32_t place,
+             SharedSlot& shared, std::string title, uint16_t& next_prefix);
 
-  // `role` without its control descriptor; `shared` and `limits` outlive the slot.
-  // `silence_max`: a ready worker that shows no sign of life for so long is replaced; 0 = off.
-  // `limits`: what the worker shares with others and a death must give back; may be nullptr.
-  WorkerSlot(WorkerInheritance role, SharedSlot& shared, std::string title,
-             Duration silence_max = Duration::zero(), SharedLimits* limits = nullptr);
-
-  absl::Status Start(const WorkerProgram& program, TimePoint now);
+  absl::Status Start(TimePoint now);
   // The next thing that the worker has said; nullopt: nothing more for now. kReady is given once.
   std::optional<ControlPacket> ReadControl();
   // False: it has no process, or does not read.
   bool Send(const ControlPacket& packet) const;
+  // The same, with a descriptor for its inbox.
+  bool SendWithDescriptor(ControlMessage message, int fd) const;
+  // It stands by and shall serve now; or it had handed its place over, and gets it back.
+  void Serve();
+  // Another has its place now. It keeps what it could not hand over.
+  void BeginDraining();
+  // Nobody will need it again: it leaves when its connections have come to their end, or is killed
+  // some time after its drain_timeout.
+  void LeaveWhenDrained(TimePoint now);
+  // It stood by in vain, and leaves at once.
+  void Discard(TimePoint now);
   // The worker does not move any more. It is killed, and its successor starts at once, or after a
   // back-off when this one had hardly served either.
   void ReplaceStuck(std::string_view why, TimePoint now);
@@ -47,14 +58,27 @@ class WorkerSlot {
   void OnExit(int wait_status, TimePoint now, bool stopping);
   // Tells the worker to leave; a slot without a process is stopped at once.
   void Tell(ControlMessage message);
-  void Kill();
+  // `why` is told with its end.
+  void Kill(std::string_view why = {});
+  // No process works here any more, and none will: the shared slot may be used by another.
+  void Retire();
   // Runs what is due at `now`: a restart, or the end of the patience with a worker that hangs.
-  void OnTimer(const WorkerProgram& program, TimePoint now);
+  void OnTimer(TimePoint now);
   TimePoint deadline() const { return std::min(deadline_, watch_.deadline()); }
 
   uint32_t index() const { return role_.index; }
+  uint32_t place() const { return place_; }
+  const Generation& generation() const { return *generation_; }
+  const std::shared_ptr<const Generation>& shared_generation() const { return generation_; }
+  uint64_t connections_open() const { return shared_.counters.connections_open.Get(); }
+  bool standby() const { return state() == SlotState::kStandby; }
+  bool draining() const { return draining_; }
+  // Among those that are to serve: not one of a reload that is under way, not one that drains.
+  bool in_service() const { return !role_.standby && !draining_; }
   // "worker 3", "admin".
   std::string name() const;
+  // How it ended, for people: why it was killed, if it was, else `wait_status` in words.
+  std::string DescribeEnd(int wait_status) const;
   pid_t pid() const { return pid_; }
   bool running() const { return pid_ > 0; }
   bool ready() const { return state() == SlotState::kReady; }
@@ -62,18 +86,24 @@ class WorkerSlot {
   int control_fd() const { return control_.get(); }
 
  private:
+  const ServerOptions& options() const { return generation_->definition->options; }
   void SetState(SlotState state) { shared_.state.store(state); }
   void Restart(Duration wait, TimePoint now);
   void LookForLife(TimePoint now);
 
   WorkerInheritance role_;
+  std::shared_ptr<const Generation> generation_;
+  const uint32_t place_;
   SharedSlot& shared_;
-  SharedLimits* const limits_;
   const std::string title_;
+  uint16_t& next_prefix_;
   WorkerRestartBackoff backoff_;
   WorkerWatch watch_;
   pid_t pid_ = -1;
   UniqueFd control_;
+  UniqueFd inbox_;
+  bool draining_ = false;
+  std::string killed_because_;
   TimePoint started_at_ = 0;
   TimePoint deadline_ = kNever;
   // When the turn began in which the process that is being replaced got stuck; 0 = none is.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -218,6 +219,12 @@ void KernelRing::SubmitRead(int fd, void* buffer, size_t bytes, uint64_t offset,
                             UserData user_data) {
   io_uring_sqe* sqe = NextSqe();
   io_uring_prep_read(sqe, fd, buffer, static_cast<unsigned>(bytes), offset);
+  sqe->user_data = user_data.value;
+}
+
+void KernelRing::SubmitPoll(int fd, UserData user_data) {
+  io_uring_sqe* sqe = NextSqe();
+  io_uring_prep_poll_add(sqe, fd, POLLIN);
   sqe->user_data = user_data.value;
 }
 

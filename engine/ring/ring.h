@@ -97,6 +97,10 @@ class Ring {
   virtual void SubmitRead(int fd, void* buffer, size_t bytes, uint64_t offset,
                           UserData user_data) = 0;
 
+  // Once: result > 0 as soon as there is something to read on `fd`, or its other end is gone. For
+  // sockets that carry descriptors, which a read would throw away.
+  virtual void SubmitPoll(int fd, UserData user_data) = 0;
+
   // Sends without waiting (MSG_DONTWAIT | MSG_NOSIGNAL): result may be short, or -EAGAIN.
   virtual void SubmitSend(int fd, const void* data, size_t bytes, UserData user_data) = 0;
   virtual void SubmitSendMessage(int fd, const msghdr* message, UserData user_data) = 0;

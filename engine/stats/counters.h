@@ -15,6 +15,10 @@ namespace ringmaster {
   X(connections_accepted, "connections accepted")                                      \
   X(connections_connected, "outbound connections made")                                \
   X(connections_closed, "connections closed")                                          \
+  X(connections_handed_over, "connections given to another worker")                    \
+  X(connections_adopted, "connections taken over from another worker")                 \
+  X(adoptions_refused, "connections of another worker that could not be taken over")   \
+  X(drain_closed, "connections closed at the end of a drain")                          \
   X(bytes_received, "bytes received")                                                  \
   X(bytes_sent, "bytes sent")                                                          \
   X(messages, "requests and messages given to handlers")                               \

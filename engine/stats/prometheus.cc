@@ -136,7 +136,15 @@ void AddServer(Exposition& out, const SharedHeader& header, TimePoint now) {
           fmt::format(R"({{name="{}",version="{}"}})", Escape(header.name), Escape(header.version)),
           uint64_t{1});
   out.Add("ringmaster_generation", "gauge", "how many configurations this server has had", "",
-          uint64_t{header.generation});
+          uint64_t{header.generation.load()});
+  const auto reloads = [&](std::string_view result, uint64_t count) {
+    out.Add("ringmaster_reloads_total", "counter", "reloads, by how they ended",
+            fmt::format(R"({{result="{}"}})", result), count);
+  };
+  reloads("done", header.reload.done.load());
+  reloads("abandoned", header.reload.abandoned.load());
+  out.Add("ringmaster_upgrades_total", "counter", "times the master's own program was replaced", "",
+          header.reload.upgrades.load());
   const int32_t pid = header.master_pid.load();
   out.Add("ringmaster_master_up", "gauge", "1 while the master runs", "",
           uint64_t{pid > 0 ? 1u : 0u});
@@ -167,6 +175,7 @@ void AddWorker(Exposition& out, uint32_t index, const SharedSlot& slot, TimePoin
 std::string PrometheusText(const SharedBlock& block, TimePoint now) {
   Exposition out;
   AddServer(out, block.header(), now);
+  // Slots of workers that are gone, too: their counters must not vanish from a sum.
   for (uint32_t i = 0; i < block.slot_count(); ++i) AddWorker(out, i, block.slot(i), now);
   return out.Text();
 }

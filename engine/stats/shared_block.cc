@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/stats/figures.h"
 
 namespace ringmaster {
 namespace {
@@ -40,8 +42,12 @@ std::string_view SlotStateName(SlotState state) {
       return "empty";
     case SlotState::kStarting:
       return "starting";
+    case SlotState::kStandby:
+      return "standby";
     case SlotState::kReady:
       return "ready";
+    case SlotState::kDraining:
+      return "draining";
     case SlotState::kStopping:
       return "stopping";
     case SlotState::kRestarting:
@@ -53,9 +59,11 @@ std::string_view SlotStateName(SlotState state) {
 }
 
 absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Create(uint32_t slot_count,
-                                                                 bool with_admin) {
+                                                                 bool with_admin,
+                                                                 uint32_t slot_capacity) {
   const uint32_t admin_count = with_admin ? 1 : 0;
-  const size_t bytes = BytesFor(slot_count + admin_count);
+  slot_capacity = std::max(slot_capacity, slot_count);
+  const size_t bytes = BytesFor(slot_capacity + admin_count);
   UniqueFd fd(::memfd_create("ringmaster-counters", MFD_CLOEXEC));
   if (!fd.valid() || ::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
     return absl::ErrnoToStatus(errno, "cannot make the shared memory for counters");
@@ -64,10 +72,12 @@ absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Create(uint32_t slot_c
   if (!memory.ok()) return memory.status();
   SharedHeader* header = new (*memory) SharedHeader();
   header->bytes = bytes;
-  header->slot_count = slot_count;
+  header->slot_capacity = slot_capacity;
+  header->worker_count.store(slot_count);
   header->admin_count = admin_count;
   std::unique_ptr<SharedBlock> block(new SharedBlock(std::move(fd), *memory, bytes));
-  for (uint32_t i = 0; i < slot_count + admin_count; ++i) new (&block->slots_[i]) SharedSlot();
+  for (uint32_t i = 0; i < slot_count; ++i) block->AddSlot();
+  if (with_admin) new (&block->slots_[slot_capacity]) SharedSlot();
   return block;
 }
 
@@ -86,7 +96,8 @@ absl::StatusOr<std::unique_ptr<SharedBlock>> SharedBlock::Map(UniqueFd fd) {
   const SharedHeader& header = block->header();
   if (header.magic != SharedHeader::kMagic || header.layout != SharedHeader::kLayout ||
       header.slot_bytes != sizeof(SharedSlot) || header.bytes != bytes ||
-      BytesFor(header.slot_count + header.admin_count) != bytes) {
+      header.slot_count.load() > header.slot_capacity ||
+      BytesFor(header.slot_capacity + header.admin_count) != bytes) {
     return absl::FailedPreconditionError(
         "master and worker are of different releases: stop the server and start it again");
   }
@@ -101,6 +112,22 @@ SharedBlock::SharedBlock(UniqueFd fd, void* memory, size_t bytes)
 
 SharedBlock::~SharedBlock() { ::munmap(header_, bytes_); }
 
+uint64_t SharedBlock::Fingerprint() {
+  std::string text = fmt::format("{} {}", SharedHeader::kLayout, sizeof(SharedSlot));
+  const auto counters = std::make_unique<WorkerCounters>();
+  ForEachFigure(*counters,
+                [&text](const Figure& figure) { text += ' ' + std::string(figure.name); });
+  return XXH3_64bits(text.data(), text.size());
+}
+
+bool SharedBlock::AddSlot() {
+  const uint32_t index = slot_count();
+  if (index >= slot_capacity()) return false;
+  new (&slots_[index]) SharedSlot();
+  header_->slot_count.store(index + 1);
+  return true;
+}
+
 SharedSlot& SharedBlock::slot(uint32_t index) {
   CHECK(index < slot_count());
   return slots_[index];
@@ -114,18 +141,28 @@ const SharedSlot& SharedBlock::slot(uint32_t index) const {
 Duration SharedBlock::StuckFor(uint32_t index, TimePoint now) const {
   const SharedSlot& worker = slot(index);
   const TimePoint began = worker.pulse.turn_began_at.load(std::memory_order_relaxed);
-  if (header_->handler_timeout == 0 || began == 0 || worker.state.load() != SlotState::kReady) {
+  const int64_t timeout = header_->handler_timeout.load();
+  if (timeout == 0 || began == 0 || worker.state.load() != SlotState::kReady) {
     return Duration::zero();
   }
-  return now - began > header_->handler_timeout ? Duration(now - began) : Duration::zero();
+  return now - began > timeout ? Duration(now - began) : Duration::zero();
 }
 
 SharedSlot* SharedBlock::admin_slot() {
-  return header_->admin_count == 0 ? nullptr : &slots_[slot_count()];
+  return header_->admin_count == 0 ? nullptr : &slots_[slot_capacity()];
 }
 
 const SharedSlot* SharedBlock::admin_slot() const {
-  return header_->admin_count == 0 ? nullptr : &slots_[slot_count()];
+  return header_->admin_count == 0 ? nullptr : &slots_[slot_capacity()];
+}
+
+void SharedBlock::DescribeReload(std::string_view state) { CopyText(header_->reload.state, state); }
+
+void SharedBlock::DescribeReload(std::string_view state, std::string_view result,
+                                 std::string_view reason) {
+  CopyText(header_->reload.result, result);
+  CopyText(header_->reload.reason, reason);
+  DescribeReload(state);
 }
 
 void SharedBlock::Describe(std::string_view name, std::string_view version,

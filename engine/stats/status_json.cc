@@ -90,7 +90,8 @@ void AppendMemory(std::string& out, const ProcessMemory& memory) {
 // The members without their braces.
 void AppendWorker(std::string& out, const WorkerSnapshot& worker,
                   const StatusJsonOptions& options) {
-  Append(out, R"("index":{},"pid":{},"state":)", worker.index, worker.pid);
+  Append(out, R"("index":{},"place":{},"generation":{},"pid":{},"state":)", worker.index,
+         worker.place, worker.generation, worker.pid);
   AppendJsonString(out, worker.state);
   Append(out,
          R"(,"cpu":{},"uptime_seconds":{:.3f},"restarts":{},"last_exit_status":{},)"
@@ -100,6 +101,17 @@ void AppendWorker(std::string& out, const WorkerSnapshot& worker,
   AppendMemory(out, worker.memory);
   out += ',';
   AppendCounted(out, worker.counted, options);
+}
+
+void AppendReload(std::string& out, const ReloadSnapshot& reload) {
+  out += "{\"state\":";
+  AppendJsonString(out, reload.state);
+  Append(out, R"(,"done":{},"abandoned":{},"upgrades":{},"last_generation":{},"last_result":)",
+         reload.done, reload.abandoned, reload.upgrades, reload.last_generation);
+  AppendJsonString(out, reload.last_result);
+  out += ",\"last_reason\":";
+  AppendJsonString(out, reload.last_reason);
+  out += '}';
 }
 
 }  // namespace
@@ -123,6 +135,8 @@ std::string StatusJson(const StatusSnapshot& status, const StatusJsonOptions& op
   Append(out, R"(,"pid":{},"uptime_seconds":{:.3f},"generation":{},)", status.pid,
          status.uptime_seconds, status.generation);
   AppendMemory(out, status.memory);
+  Append(out, R"(,"worker_count":{},"reload":)", status.worker_count);
+  AppendReload(out, status.reload);
   out += ",\"listeners\":[";
   for (size_t i = 0; i < status.listeners.size(); ++i) {
     out += i == 0 ? "{\"address\":" : ",{\"address\":";
@@ -141,6 +155,11 @@ std::string StatusJson(const StatusSnapshot& status, const StatusJsonOptions& op
     AppendJsonString(out, status.admin_listener);
     out += ',';
     AppendWorker(out, *status.admin, options);
+    out += '}';
+  }
+  if (!status.former.figures.entries().empty()) {
+    Append(out, R"(,"former":{{"restarts":{},)", status.former_restarts);
+    AppendCounted(out, status.former, options);
     out += '}';
   }
   Append(out, R"(,"totals":{{"restarts":{},)", status.restarts());

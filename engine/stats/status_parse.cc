@@ -83,9 +83,16 @@ ProcessMemory ReadMemory(const element& from) {
           Uint64(memory, "shared_bytes")};
 }
 
+FiguresSnapshot ReadCounted(const element& from) {
+  return {ReadFigures(from), ReadHistogram(from, "handler_time"), ReadHistogram(from, "queue_time"),
+          ReadHistogram(from, "turn_time")};
+}
+
 WorkerSnapshot ReadWorker(const element& from) {
   WorkerSnapshot worker;
   worker.index = static_cast<uint32_t>(Uint64(from, "index"));
+  worker.place = static_cast<uint32_t>(Uint64(from, "place"));
+  worker.generation = static_cast<uint32_t>(Uint64(from, "generation"));
   worker.pid = Int32(from, "pid");
   worker.state = Text(from, "state");
   worker.cpu = Int32(from, "cpu");
@@ -95,9 +102,22 @@ WorkerSnapshot ReadWorker(const element& from) {
   worker.last_exit_status = Int32(from, "last_exit_status");
   worker.last_exit_signal = Int32(from, "last_exit_signal");
   worker.memory = ReadMemory(from);
-  worker.counted = {ReadFigures(from), ReadHistogram(from, "handler_time"),
-                    ReadHistogram(from, "queue_time"), ReadHistogram(from, "turn_time")};
+  worker.counted = ReadCounted(from);
   return worker;
+}
+
+ReloadSnapshot ReadReload(const element& from) {
+  ReloadSnapshot reload;
+  element parts;
+  if (from["reload"].get(parts) != simdjson::SUCCESS) return reload;
+  reload.state = Text(parts, "state");
+  reload.done = Uint64(parts, "done");
+  reload.abandoned = Uint64(parts, "abandoned");
+  reload.upgrades = Uint64(parts, "upgrades");
+  reload.last_generation = static_cast<uint32_t>(Uint64(parts, "last_generation"));
+  reload.last_result = Text(parts, "last_result");
+  reload.last_reason = Text(parts, "last_reason");
+  return reload;
 }
 
 }  // namespace
@@ -120,6 +140,13 @@ absl::StatusOr<StatusSnapshot> StatusSnapshot::Parse(std::string_view json) {
   });
   ForEachElement(root, "workers",
                  [&](const element& worker) { status.workers.push_back(ReadWorker(worker)); });
+  status.worker_count = static_cast<uint32_t>(Uint64(root, "worker_count"));
+  status.reload = ReadReload(root);
+  element former;
+  if (root["former"].get(former) == simdjson::SUCCESS) {
+    status.former_restarts = Uint64(former, "restarts");
+    status.former = ReadCounted(former);
+  }
   element admin;
   if (root["admin"].get(admin) == simdjson::SUCCESS) {
     status.admin = ReadWorker(admin);

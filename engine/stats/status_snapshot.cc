@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/stats/figures.h"
 
@@ -38,9 +39,26 @@ FiguresSnapshot Read(const WorkerCounters& counters) {
   return counted;
 }
 
+std::string TextOf(const char* text, size_t bytes) { return {text, ::strnlen(text, bytes)}; }
+
+ReloadSnapshot Read(const SharedReload& reload) {
+  ReloadSnapshot read;
+  read.state = TextOf(reload.state, sizeof(reload.state));
+  if (read.state.empty()) read.state = "idle";
+  read.done = reload.done.load();
+  read.abandoned = reload.abandoned.load();
+  read.upgrades = reload.upgrades.load();
+  read.last_generation = reload.generation.load();
+  read.last_result = TextOf(reload.result, sizeof(reload.result));
+  read.last_reason = TextOf(reload.reason, sizeof(reload.reason));
+  return read;
+}
+
 WorkerSnapshot Read(uint32_t index, const SharedSlot& slot, TimePoint now) {
   WorkerSnapshot worker;
   worker.index = index;
+  worker.place = slot.place.load();
+  worker.generation = slot.generation.load();
   worker.pid = slot.pid.load();
   worker.state = SlotStateName(slot.state.load());
   worker.cpu = slot.cpu.load();
@@ -135,24 +153,35 @@ StatusSnapshot StatusSnapshot::Take(const SharedBlock& block, TimePoint now) {
   for (uint32_t i = 0; i < header.listener_count; ++i) {
     status.listeners.emplace_back(header.listeners[i]);
   }
+  status.worker_count = header.worker_count.load();
+  status.reload = Read(header.reload);
   for (uint32_t i = 0; i < block.slot_count(); ++i) {
-    status.workers.push_back(Read(i, block.slot(i), now));
+    WorkerSnapshot worker = Read(i, block.slot(i), now);
+    const SlotState state = block.slot(i).state.load();
+    if (worker.pid == 0 && (state == SlotState::kStopped || state == SlotState::kEmpty) &&
+        block.slot(i).retired.load()) {
+      status.former.Merge(worker.counted);
+      status.former_restarts += worker.restarts;
+      continue;
+    }
+    status.workers.push_back(std::move(worker));
   }
-  if (const SharedSlot* admin = block.admin_slot()) {
-    status.admin = Read(block.slot_count(), *admin, now);
+  if (const SharedSlot* admin = block.admin_slot();
+      admin != nullptr && header.admin_listener[0] != 0) {
+    status.admin = Read(block.slot_capacity(), *admin, now);
     status.admin_listener = header.admin_listener;
   }
   return status;
 }
 
 FiguresSnapshot StatusSnapshot::Totals() const {
-  FiguresSnapshot totals;
+  FiguresSnapshot totals = former;
   for (const WorkerSnapshot& worker : workers) totals.Merge(worker.counted);
   return totals;
 }
 
 uint64_t StatusSnapshot::restarts() const {
-  uint64_t count = 0;
+  uint64_t count = former_restarts;
   for (const WorkerSnapshot& worker : workers) count += worker.restarts;
   return count;
 }

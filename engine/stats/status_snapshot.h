@@ -60,6 +60,8 @@ struct FiguresSnapshot {
 
 struct WorkerSnapshot {
   uint32_t index = 0;
+  uint32_t place = 0;  // which of the server's workers it is; old and new share it during a reload
+  uint32_t generation = 0;
   int32_t pid = 0;  // 0 = no process now
   std::string state;
   int32_t cpu = -1;
@@ -72,6 +74,17 @@ struct WorkerSnapshot {
   FiguresSnapshot counted;
 };
 
+// What is known of reloads (SharedReload).
+struct ReloadSnapshot {
+  std::string state = "idle";
+  uint64_t done = 0;
+  uint64_t abandoned = 0;
+  uint64_t upgrades = 0;
+  uint32_t last_generation = 0;
+  std::string last_result;
+  std::string last_reason;
+};
+
 // The whole server as it was at one moment. Read once from shared memory (or from the text that
 // `status --json` prints), then shown in whatever form.
 struct StatusSnapshot {
@@ -82,7 +95,13 @@ struct StatusSnapshot {
   double uptime_seconds = 0;
   ProcessMemory memory;  // of the master
   std::vector<std::string> listeners;
+  uint32_t worker_count = 0;  // that shall serve
+  ReloadSnapshot reload;
+  // Those that work now, and those whose successor is awaited.
   std::vector<WorkerSnapshot> workers;
+  // What workers that are gone have counted.
+  FiguresSnapshot former;
+  uint64_t former_restarts = 0;
   // The admin process, which is in no total; nullopt when there is none.
   std::optional<WorkerSnapshot> admin;
   std::string admin_listener;

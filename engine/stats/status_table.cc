@@ -57,12 +57,26 @@ std::string Section(std::string_view title, const std::vector<Cause>& causes) {
   return out;
 }
 
+// Which generation serves, and what became of the latest reload; nothing where there was none.
+std::string ReloadLine(const StatusSnapshot& status) {
+  const ReloadSnapshot& reload = status.reload;
+  if (reload.state == "idle" && reload.last_result.empty()) return "";
+  std::string out = fmt::format("generation   {}", status.generation);
+  if (reload.state != "idle") out += fmt::format(", reload: {}", reload.state);
+  if (reload.last_result == "abandoned") {
+    out += fmt::format(", the reload to generation {} was abandoned: {}", reload.last_generation,
+                       reload.last_reason);
+  }
+  return out + '\n';
+}
+
 }  // namespace
 
 std::string StatusTable(const StatusSnapshot& status) {
   std::string out =
       fmt::format("{}{}{}, pid {}, up {}\n", status.name, status.version.empty() ? "" : " ",
                   status.version, status.pid, HumanUptime(status.uptime_seconds));
+  out += ReloadLine(status);
   for (const std::string& listener : status.listeners) {
     out += fmt::format("listening on {}\n", listener);
   }

@@ -123,20 +123,22 @@ std::vector<ScreenLine> RenderWatch(const StatusSnapshot* before, const StatusSn
   if (interval.seconds <= 0) before = nullptr;
 
   std::vector<ScreenLine> rows;
-  FiguresSnapshot totals;
+  const FiguresSnapshot totals =
+      before == nullptr ? now.Totals() : now.Totals().Since(before->Totals());
   uint64_t memory = now.memory.resident_bytes();
   uint64_t stalls = 0;
   for (const WorkerSnapshot& worker : now.workers) {
     const WorkerSnapshot* earlier = Find(before, worker.index);
-    // The first screen has no interval: then the percentiles are of the whole run.
-    const FiguresSnapshot since =
-        earlier == nullptr ? worker.counted : worker.counted.Since(earlier->counted);
+    // The first screen has no interval: then the percentiles are of the whole run. A worker that
+    // has come since counts on from what another has counted in its slot.
+    const FiguresSnapshot since = before == nullptr    ? worker.counted
+                                  : earlier == nullptr ? worker.counted.Since(worker.counted)
+                                                       : worker.counted.Since(earlier->counted);
     const uint64_t worker_stalls = worker.counted.figures.Get("handler_stalls");
     rows.push_back({WorkerRow(interval, fmt::format("worker {}", worker.index),
                               worker.pid > 0 ? fmt::to_string(worker.pid) : "-", worker.state,
                               since, worker_stalls, worker.memory.resident_bytes()),
                     false});
-    totals.Merge(since);
     memory += worker.memory.resident_bytes();
     stalls += worker_stalls;
   }

@@ -33,6 +33,18 @@ void Worker::OnControl(int32_t result) {
     case ControlMessage::kStopNow:
       StopNow();
       break;
+    case ControlMessage::kServe:
+      Serve();
+      break;
+    case ControlMessage::kHandOver:
+      BeginHandOver();
+      break;
+    case ControlMessage::kAdopt:
+      BeginAdoption();
+      break;
+    case ControlMessage::kRetire:
+      Retire();
+      break;
     case ControlMessage::kList:
       BeginReport(packet.argument);
       break;
@@ -45,6 +57,8 @@ void Worker::OnControl(int32_t result) {
   }
   if (!Stopped()) ArmControl();
 }
+
+void Worker::RequestReload() { Answer(ControlMessage::kReload, 0); }
 
 // A master that does not read has given up waiting for this answer too.
 void Worker::Answer(ControlMessage message, uint64_t argument) {

@@ -64,7 +64,7 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
     return 1;
   }
   // All workers have the same: one of them says it.
-  if (environment.index == 0) log::Get().info("{}", (*ring)->description());
+  if (environment.index == 0 && !environment.admin) log::Get().info("{}", (*ring)->description());
 
   Worker worker(server, environment, *std::move(ring));
   if (server.on_worker_start) {

@@ -1,6 +1,7 @@
 #include <new>
 
 #include "engine/connection/guard.h"
+#include "engine/handoff/giver.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/worker.h"
 
@@ -19,6 +20,7 @@ constexpr Duration kFreshConnectionGrace = std::chrono::milliseconds(500);
 void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
+  if (giver_ != nullptr) giver_->End();
   for (const auto& listener : listeners_) listener->Stop();
   farewell_->Hurry();
   TellStop(/*also_fresh=*/false);

@@ -7,6 +7,8 @@
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/connection/remainder.h"
+#include "engine/handoff/giver.h"
+#include "engine/handoff/taker.h"
 #include "engine/listener/door.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/connection_report.h"
@@ -28,8 +30,8 @@ Ring::Wait Worker::NextWait() {
   Ring::Wait wait;
   if (TakeEverything(wait)) return wait;
   if (crowded_ || !offer_list_.empty() || !flush_list_.empty() || !close_list_.empty() ||
-      close_list_incomplete_ || report_ != nullptr || gate_.closed() ||
-      (!starved_list_.empty() && FreeBuffers() > 0)) {
+      close_list_incomplete_ || report_ != nullptr || (giver_ != nullptr && giver_->Hurries()) ||
+      gate_.closed() || (!starved_list_.empty() && FreeBuffers() > 0)) {
     wait.completions_min = 0;
     return wait;
   }
@@ -63,7 +65,9 @@ bool Worker::Turn() {
   FlushScheduled();
   EnforceMemoryLimits();
   ReleaseClosed();
+  if (giver_ != nullptr) giver_->OnTurn();
   if (report_ != nullptr) ContinueReport();
+  if (retiring_ && slab_.used_count() == outbound_count_) Stop();
   PublishFigures();
   timings_.OnTurnEnded();
   return !Stopped();
@@ -87,6 +91,9 @@ void Worker::Dispatch(const Completion& completion) {
       break;
     case kOperationControl:
       OnControl(completion.result);
+      break;
+    case kOperationHandoff:
+      OnHandoff(completion.user_data.slot());
       break;
     case kOperationWake:
       OnWake();
@@ -204,12 +211,17 @@ void Worker::Release(Connection& connection) {
   connection.ReleaseQueue();
   connection.FreeRemainder();
   connection.CancelOwnTimer();
+  if (connection.outbound_) --outbound_count_;
   if (!connection.outbound_) door_->Leave(connection.listener_index_, connection.address_handle_);
+  counters().connections_closed.Add();
+  FreePlace(connection);
+}
+
+void Worker::FreePlace(Connection& connection) {
   CloseDescriptor(connection.fd_);
   table_.Erase(connection.id_);
   slab_.Free(connection.slot_);
   counters().connections_open.Subtract();
-  counters().connections_closed.Add();
   for (const auto& listener : listeners_) listener->OnRoom();
 }
 

@@ -12,6 +12,8 @@
 #include "engine/connection/guard.h"
 #include "engine/connection/operation.h"
 #include "engine/connection/own_bounds.h"
+#include "engine/handoff/giver.h"
+#include "engine/handoff/taker.h"
 #include "engine/limits/shared_limits.h"
 #include "engine/listener/door.h"
 #include "engine/listener/farewell.h"
@@ -68,24 +70,39 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
   door_ = std::make_unique<Door>(*this, server_, limits);
   addresses_ = door_->addresses();
   farewell_ = std::make_unique<Farewell>(*this);
+  listener_keys_ = ListenerKeys(server_);
   const auto& definitions = server_.listeners();
-  for (size_t i = 0; i < environment_.listening_fds.size(); ++i) {
-    listeners_.push_back(std::make_unique<Listener>(
-        *this, static_cast<uint32_t>(i), environment_.listening_fds[i], *definitions[i]));
+  for (const auto& [index, fd] : environment_.listening_sockets) {
+    listeners_.push_back(std::make_unique<Listener>(*this, static_cast<uint32_t>(listeners_.size()),
+                                                    index, fd, *definitions[index]));
   }
 }
 
 Worker::~Worker() {
+  giver_.reset();
+  takers_.clear();
   // The kernel lets go of everything before the memory it may write goes.
   ring_.reset();
   close(wake_fd_);
+}
+
+void Worker::Serve() {
+  if (stopping_ || retiring_) return;
+  for (const auto& listener : listeners_) {
+    if (serving_) {
+      listener->Resume();
+    } else {
+      listener->Arm();
+    }
+  }
+  serving_ = true;
 }
 
 void Worker::Start() {
   now_ = ring_->Now();
   ArmWake();
   if (environment_.control_fd >= 0) ArmControl();
-  for (const auto& listener : listeners_) listener->Arm();
+  if (!environment_.standby) Serve();
 }
 
 Connection* Worker::Find(uint64_t connection_id) {
@@ -100,7 +117,7 @@ bool Worker::AllocatePlace(Slab<Connection>::Allocation& place) {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  place.value->id_ = uint64_t{index()} << 48 | next_connection_sequence_;
+  place.value->id_ = uint64_t{environment_.connection_prefix} << 48 | next_connection_sequence_;
   try {
     table_.Insert(place.value->id_, {place.slot, place.generation});
   } catch (const std::bad_alloc&) {

@@ -5,11 +5,13 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "engine/base/unique_fd.h"
 #include "engine/connection/connection.h"
 #include "engine/connection/connection_table.h"
 #include "engine/connection/send_queue.h"
@@ -32,6 +34,8 @@ namespace ringmaster {
 class AddressTable;
 class Door;
 class Farewell;
+class HandoffGiver;
+class HandoffTaker;
 class SharedLimits;
 
 // The provided buffer whose bytes are being delivered to a session.
@@ -57,6 +61,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   uint32_t index() const { return environment_.index; }
+  // Of the server's configuration; a reload counts it up.
+  uint32_t generation() const { return environment_.generation; }
   // Time as of this turn.
   TimePoint now() const { return now_; }
   WorkerCounters& counters() { return *environment_.counters; }
@@ -95,8 +101,10 @@ class Worker {
   // -- For RunWorker and tests
   // -----------------------------------------------------------------------
 
-  // Arms the listeners and the control socket. The first turn may follow.
+  // Arms the control socket, and unless it stands by the listeners. The first turn may follow.
   void Start();
+  // Accepts from now on, or again after HandOver.
+  void Serve();
   // One turn; false when the worker has stopped and nothing is in flight any more.
   bool Turn();
   // Graceful: no new connections, Session::OnStop for each; connections that do not end by
@@ -104,6 +112,12 @@ class Worker {
   void Stop();
   // Aborts every connection.
   void StopNow();
+  // Another worker has its place: it accepts no more, its connections come to their end, and it
+  // leaves. Who can be told that its connection will not be kept is told; others may go on until
+  // options.drain_timeout, and are told then, spread over options.drain_spread (drain.cc).
+  void Retire();
+  // Asks the master to reload the server, as its reload command does.
+  void RequestReload();
   // Closes one by the operator's word; false when there is none of that id.
   bool Kill(uint64_t connection_id);
   Ring& ring() { return *ring_; }
@@ -189,6 +203,10 @@ class Worker {
   void OnWake();
   void Wake();  // any thread
   void ArmControl();
+  void OnHandoff(uint32_t channel);
+  UniqueFd TakeFromInbox();
+  void BeginHandOver();
+  void BeginAdoption();
   void Answer(ControlMessage message, uint64_t argument);
   void BeginReport(uint64_t request);
   void ContinueReport();
@@ -212,7 +230,14 @@ class Worker {
   void ReleaseUnlisted();
   bool ListOrAbort(std::vector<SlotRef>& list, Connection& connection);
   void Release(Connection& connection);
+  // It lives on elsewhere: nothing is said, and the socket stays as it is.
+  void Depart(Connection& connection);
+  void FreePlace(Connection& connection);
   void TellStop(bool also_fresh);
+  // drain.cc
+  void TellDraining(bool also_fresh);
+  void EndDrain();
+  void DrainNext();
   bool Stopped() const;
   void PublishFigures();
   void PublishHeap();
@@ -226,6 +251,8 @@ class Worker {
   Connection* NewConnection(const Arrival& arrival, Protocol& protocol,
                             const StreamOptions& options);
   friend class Connection;
+  friend class HandoffGiver;
+  friend class HandoffTaker;
 
   ServerDefinition& server_;
   WorkerEnvironment environment_;
@@ -305,7 +332,16 @@ class Worker {
   uint64_t wake_value_ = 0;
   char control_bytes_[ControlPacket::kBytesMax] = {};
 
+  std::vector<std::string> listener_keys_;  // ListenerKeys of the server
+  uint32_t next_channel_ = 0;
+  std::unique_ptr<HandoffGiver> giver_;                // while another worker takes over
+  std::vector<std::unique_ptr<HandoffTaker>> takers_;  // one for each that gives
+  bool serving_ = false;
   bool stopping_ = false;
+  bool retiring_ = false;
+  uint32_t drain_slot_ = 0;  // the next to look at, once drain_timeout is over
+  uint32_t drain_at_a_time_ = 0;
+  uint32_t outbound_count_ = 0;
   uint32_t closes_in_flight_ = 0;
   uint32_t completions_last_turn_ = 0;
   uint32_t connections_peak_ = 0;  // since the last trim

@@ -52,7 +52,8 @@ int Run(int argc, char** argv) {
   const absl::StatusOr<CommandLine> line =
       ParseCommandLine(std::vector<std::string>(argv + 1, argv + argc), /*takes_argument=*/true);
   const bool serves =
-      line.ok() && (line->command == Command::kStart || line->command == Command::kCheck);
+      line.ok() && (line->command == Command::kStart || line->command == Command::kRestart ||
+                    line->command == Command::kCheck);
   config::ServerConfig config;
   absl::Status error;
   if (line.ok() && !line->argument.empty()) {

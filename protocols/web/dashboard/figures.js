@@ -70,8 +70,8 @@ function makeSample(status, at, previous) {
   const old = previous?.status.totals.counters;
   const rate = (names) => (old ? Math.max(0, sumOf(counters, names) - sumOf(old, names)) / seconds : null);
   const refusals = Object.keys(counters).filter((name) => kRefusal.test(name));
-  const workers = status.workers.map((worker, index) => {
-    const oldWorker = previous?.status.workers[index];
+  const workers = status.workers.map((worker) => {
+    const oldWorker = previous?.status.workers.find(({index}) => index === worker.index);
     return {
       ...worker,
       rate: oldWorker ? Math.max(0, worker.counters.messages - oldWorker.counters.messages) / seconds : null,

@@ -23,6 +23,12 @@ Survey Look(const SharedBlock& block, pid_t parent, TimePoint now) {
   }
   for (uint32_t i = 0; i < block.slot_count(); ++i) {
     const SlotState state = block.slot(i).state.load();
+    // Of a reload: a worker that waits to take a place, one whose place was taken, one that is
+    // gone.
+    if (state == SlotState::kStandby || state == SlotState::kDraining ||
+        block.slot(i).retired.load()) {
+      continue;
+    }
     const Duration stuck = block.StuckFor(i, now);
     if (stuck.count() > 0) {
       const std::chrono::duration<double> seconds = stuck;
@@ -43,8 +49,8 @@ Survey Look(const SharedBlock& block, pid_t parent, TimePoint now) {
 
 Health Report(const SharedBlock& block, const Survey& survey, bool ok) {
   return {ok, fmt::format("{}: {}{} of {} workers ready\n{}", ok ? "ok" : "not ok",
-                          survey.stopping ? "stopping, " : "", survey.ready, block.slot_count(),
-                          survey.reasons)};
+                          survey.stopping ? "stopping, " : "", survey.ready,
+                          block.header().worker_count.load(), survey.reasons)};
 }
 
 }  // namespace
@@ -57,7 +63,8 @@ Health Liveness(const SharedBlock& block, pid_t parent, TimePoint now) {
 Health Readiness(const SharedBlock& block, pid_t parent, TimePoint now) {
   const Survey survey = Look(block, parent, now);
   return Report(block, survey,
-                !survey.master_gone && !survey.stopping && survey.ready == block.slot_count());
+                !survey.master_gone && !survey.stopping &&
+                    survey.ready >= block.header().worker_count.load());
 }
 
 }  // namespace ringmaster::web

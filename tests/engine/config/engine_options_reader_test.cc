@@ -152,7 +152,8 @@ TEST(ReadStreamLimits, RefusesWatermarksInTheWrongOrder) {
 TEST(ReadServerOptions, ReadsEveryField) {
   ServerOptions options;
   EXPECT_EQ(MessagesOf(R"({"name":"game-1","workers":3,"pin_workers":false,"pid_file":"/run/a.pid",
-                          "control_socket":"/run/a.sock","stop_timeout":"5s"})",
+                          "control_socket":"/run/a.sock","stop_timeout":"5s",
+                          "ready_timeout":"6s","drain_timeout":"7s","drain_spread":"8s"})",
                        [&](ConfigObject& root) { ReadServerOptions(root, options); }),
             "");
   EXPECT_EQ(options.name, "game-1");
@@ -161,6 +162,9 @@ TEST(ReadServerOptions, ReadsEveryField) {
   EXPECT_EQ(options.pid_file, "/run/a.pid");
   EXPECT_EQ(options.control_socket, "/run/a.sock");
   EXPECT_EQ(options.stop_timeout, seconds(5));
+  EXPECT_EQ(options.ready_timeout, seconds(6));
+  EXPECT_EQ(options.drain_timeout, seconds(7));
+  EXPECT_EQ(options.drain_spread, seconds(8));
 }
 
 TEST(ReadServerOptions, TakesWorkersAsANumberOrAuto) {

@@ -95,7 +95,7 @@ void ChaosServer::RunWorker(const std::function<void()>& ready) {
   auto ring = std::make_unique<FaultRing>(*std::move(kernel), options_.seed);
   ring_ = ring.get();
   WorkerEnvironment environment;
-  environment.listening_fds = {listening_fds_[0], listening_fds_[1]};
+  environment.listening_sockets = {{0, listening_fds_[0]}, {1, listening_fds_[1]}};
   environment.counters = counters_.get();
   Worker worker(server_, environment, std::move(ring));
   worker_ = &worker;

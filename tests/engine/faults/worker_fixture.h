@@ -41,7 +41,7 @@ class WorkerUnderFaults : public testing::Test {
     listener.stream = stream_;
     server.Listen(std::move(listener));
     WorkerEnvironment environment;
-    environment.listening_fds = {listening_fd};
+    environment.listening_sockets = {{0, listening_fd}};
     environment.counters = counters_.get();
     auto kernel = KernelRing::Create(ring_options_);
     ASSERT_TRUE(kernel.ok()) << kernel.status();

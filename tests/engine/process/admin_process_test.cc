@@ -41,7 +41,7 @@ TEST_F(AdminProcess, AnswersOnASocketBesideTheControlSocketForItsUserAlone) {
   ChildProcess server(CommandLine({"start"}));
   ASSERT_TRUE(server.AwaitOutput("\nready\n")) << server.err();
   EXPECT_TRUE(Contains(server.out(), "admin          unix:" + admin_socket())) << server.out();
-  EXPECT_TRUE(AskAdmin().starts_with("hello worker=2 "));
+  EXPECT_TRUE(AskAdmin().starts_with("hello worker=admin "));
   struct stat file = {};
   ASSERT_EQ(::stat(admin_socket().c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 07777, 0600u);
@@ -79,7 +79,7 @@ TEST_F(AdminProcess, IsReplacedWhenItDiesAndNoConnectionToItIsLost) {
   ::kill(first, SIGKILL);
   ASSERT_TRUE(server.AwaitOutput("was killed by signal 9")) << server.err();
   const std::string answer = AskAdmin();
-  EXPECT_TRUE(answer.starts_with("hello worker=1 ")) << answer;
+  EXPECT_TRUE(answer.starts_with("hello worker=admin ")) << answer;
   EXPECT_NE(NumberAfter(answer, "pid="), first);
   EXPECT_TRUE(Contains(server.err(), "admin starts again in")) << server.err();
 }
@@ -102,7 +102,7 @@ TEST_F(AdminProcess, AnswersUntilTheLastWorkerIsGone) {
   server.Signal(SIGTERM);
   ASSERT_TRUE(server.AwaitOutput("stopping")) << server.err();
   const std::string answer = AskAdmin();
-  EXPECT_TRUE(answer.starts_with("hello worker=2 ")) << answer;
+  EXPECT_TRUE(answer.starts_with("hello worker=admin ")) << answer;
   server.Signal(SIGINT);
   const Finished start = server.AwaitExit();
   EXPECT_EQ(start.exit_status, 0) << start.err;
@@ -119,7 +119,7 @@ TEST_F(AdminProcess, IsKilledWhenItDoesNotLeave) {
 }
 
 TEST_F(AdminProcess, TheStartFailsWithIt) {
-  Configure("listen=127.0.0.1:0\nworkers=1\nadmin=auto\nfailing_worker=1");
+  Configure("listen=127.0.0.1:0\nworkers=1\nadmin=auto\nfailing_worker=admin");
   const Finished start = Run({"start"});
   EXPECT_EQ(start.exit_status, 1);
   EXPECT_TRUE(Contains(start.err, "error: admin (pid ")) << start.err;

@@ -17,6 +17,7 @@ ConnectionRecord Record(uint64_t id, std::string_view peer = "192.0.2.1",
                         std::string_view protocol = "line") {
   ConnectionRecord record = {};
   record.id = id;
+  record.worker = static_cast<uint32_t>(id >> 48);
   record.opened_at = kNow - 100 * kSecond;
   record.last_activity = kNow - 10 * kSecond;
   record.deadline = kNever;
@@ -55,7 +56,6 @@ TEST(ConnectionId, HasOneFormThatIsReadBack) {
     EXPECT_EQ(ParseConnectionId(FormatConnectionId(id)), id);
   }
   EXPECT_EQ(FormatConnectionId(uint64_t{3} << 48 | 0x1f4c), "3000000001f4c");
-  EXPECT_EQ(WorkerOfConnection(uint64_t{3} << 48 | 0x1f4c), 3u);
   for (const char* const text : {"", "0", "x", "1 ", "-1", "11112222333344445", "0x1"}) {
     EXPECT_FALSE(ParseConnectionId(text)) << text;
   }
@@ -122,9 +122,13 @@ TEST(ConnectionQuery, SaysWhatWouldBeRight) {
 // Plays the workers of an inquiry: two of them.
 class Inquiry : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_TRUE(inquiry_.Open(2).ok()); }
+  void SetUp() override {
+    ASSERT_TRUE(inquiry_.AddWorker(0).ok());
+    ASSERT_TRUE(inquiry_.AddWorker(1).ok());
+  }
+  uint64_t Begin() { return inquiry_.Begin({0, 1}, kNow); }
 
-  void Write(size_t worker, uint64_t request, const std::vector<ConnectionRecord>& records) {
+  void Write(uint32_t worker, uint64_t request, const std::vector<ConnectionRecord>& records) {
     const int fd = inquiry_.report_fd(worker);
     ConnectionReportHeader header;
     header.request = request;
@@ -146,7 +150,7 @@ class Inquiry : public testing::Test {
 TEST_F(Inquiry, CollectsWhatEveryWorkerWrote) {
   inquiry_.Add(7);
   EXPECT_EQ(inquiry_.deadline(), 0) << "it shall begin at once";
-  const uint64_t request = inquiry_.Begin(kNow);
+  const uint64_t request = Begin();
   EXPECT_FALSE(inquiry_.Done(kNow));
   Write(0, request, {Record(1), Record(2)});
   inquiry_.OnListed(0, request);
@@ -165,7 +169,7 @@ TEST_F(Inquiry, CollectsWhatEveryWorkerWrote) {
 
 TEST_F(Inquiry, ShowsTheOthersWhenOneIsBusyOrGone) {
   inquiry_.Add(7);
-  const uint64_t request = inquiry_.Begin(kNow);
+  const uint64_t request = Begin();
   Write(0, request, {Record(1)});
   inquiry_.OnListed(0, request);
   EXPECT_TRUE(inquiry_.Done(kNow + ConnectionInquiry::kPatience.count()));
@@ -177,7 +181,7 @@ TEST_F(Inquiry, ShowsTheOthersWhenOneIsBusyOrGone) {
   inquiry_.TakeClients();
 
   inquiry_.Add(8);
-  inquiry_.Begin(kNow);
+  Begin();
   inquiry_.OnGone(0);
   inquiry_.OnGone(1);
   EXPECT_TRUE(inquiry_.Done(kNow));
@@ -189,11 +193,11 @@ TEST_F(Inquiry, ShowsTheOthersWhenOneIsBusyOrGone) {
 // A worker that was busy answers the former question when it goes on.
 TEST_F(Inquiry, TakesNoAnswerToAnEarlierQuestion) {
   inquiry_.Add(1);
-  const uint64_t first = inquiry_.Begin(kNow);
+  const uint64_t first = Begin();
   inquiry_.TakeAnswer(kNow);
   inquiry_.TakeClients();
   inquiry_.Add(2);
-  const uint64_t second = inquiry_.Begin(kNow);
+  const uint64_t second = Begin();
   EXPECT_NE(first, second);
   Write(0, first, {Record(1)});
   inquiry_.OnListed(0, first);
@@ -206,7 +210,7 @@ TEST_F(Inquiry, TakesNoAnswerToAnEarlierQuestion) {
 
 TEST_F(Inquiry, AClientThatComesLaterGetsALaterAnswer) {
   inquiry_.Add(1);
-  inquiry_.Begin(kNow);
+  Begin();
   inquiry_.Add(2);
   EXPECT_TRUE(inquiry_.waiting());
   inquiry_.OnGone(0);
@@ -214,7 +218,7 @@ TEST_F(Inquiry, AClientThatComesLaterGetsALaterAnswer) {
   inquiry_.TakeAnswer(kNow);
   EXPECT_EQ(inquiry_.TakeClients(), (Ints{1}));
   EXPECT_EQ(inquiry_.deadline(), 0);
-  inquiry_.Begin(kNow);
+  Begin();
   EXPECT_EQ(inquiry_.TakeClients(), (Ints{2}));
 }
 

@@ -99,7 +99,7 @@ TEST(WorkerInheritance, ReadsBackWhatItWrote) {
   role.cpu = 2;
   role.connections_max = 1000;
   role.admin = true;
-  role.listening_fds = {9, 11};
+  role.listening_sockets = {{0, 9}, {1, 11}};
   const absl::StatusOr<WorkerInheritance> read = WorkerInheritance::Parse(role.ToText());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->ToText(), role.ToText());
@@ -109,8 +109,8 @@ TEST(WorkerInheritance, ReadsBackWhatItWrote) {
 
 TEST(WorkerInheritance, RefusesWhatNoMasterWrote) {
   for (const char* text :
-       {"", "1", "layout=1", "layout=1 index=0 control=3", "layout=2 index=0 control=3 shared=4",
-        "layout=1 color=blue", "layout=1 index=0 control=3 shared=4 listeners=1,x"}) {
+       {"", "1", "layout=2", "layout=2 index=0 control=3", "layout=1 index=0 control=3 shared=4",
+        "layout=2 color=blue", "layout=2 index=0 control=3 shared=4 listeners=0:1,x"}) {
     EXPECT_FALSE(WorkerInheritance::Parse(text).ok()) << text;
   }
 }

@@ -54,13 +54,15 @@ class AdminProtocol : public Protocol {
 };
 
 absl::Status Define(ServerDefinition& server) {
-  server.options.name = "standin";
+  server.options.name = Setting("name", "standin");
   server.options.pid_file = Setting("pid_file");
   server.options.workers = static_cast<uint32_t>(std::stoul(Setting("workers", "2")));
   server.options.stop_timeout =
       std::chrono::milliseconds(std::stol(Setting("stop_timeout_ms", "10000")));
   server.options.handler_kill_timeout =
       std::chrono::milliseconds(std::stol(Setting("handler_kill_timeout_ms", "0")));
+  server.options.ready_timeout =
+      std::chrono::milliseconds(std::stol(Setting("ready_timeout_ms", "60000")));
   server.options.log_level = Setting("log_level", "debug");
   server.options.log_file = Setting("log_file");
   if (!Setting("admin").empty()) {
@@ -82,25 +84,24 @@ absl::Status Define(ServerDefinition& server) {
   return absl::OkStatus();
 }
 
+std::string NameOf(const WorkerEnvironment& environment) {
+  return environment.admin ? "admin" : std::to_string(environment.index);
+}
+
 void Greet(int listening_fd, const WorkerEnvironment& environment) {
   const int fd = ::accept4(listening_fd, nullptr, nullptr, SOCK_CLOEXEC);
   if (fd < 0) return;
   environment.counters->connections_accepted.Add();
   environment.counters->connections_open.Set(7);  // what a dead worker would leave behind
   const std::string text = fmt::format("{} worker={} pid={}\n", Setting("greeting", "hello"),
-                                       environment.index, ::getpid());
+                                       NameOf(environment), ::getpid());
   environment.counters->bytes_sent.Add(text.size());
   (void)!::write(fd, text.data(), text.size());
   ::close(fd);
 }
 
-// The admin process is a worker with the index behind the last one's.
-bool IsAdmin(const WorkerEnvironment& environment) {
-  return environment.index == std::stoul(Setting("workers", "2"));
-}
-
 // False when the worker shall leave.
-bool Obey(const WorkerEnvironment& environment) {
+bool Obey(const WorkerEnvironment& environment, bool& serves) {
   const int control_fd = environment.control_fd;
   char bytes[ControlPacket::kBytesMax];
   const ssize_t count = ::recv(control_fd, bytes, sizeof(bytes), 0);
@@ -108,9 +109,24 @@ bool Obey(const WorkerEnvironment& environment) {
   const ControlPacket packet = *ControlPacket::Read(bytes, static_cast<size_t>(count));
   switch (packet.message) {
     case ControlMessage::kStop:
-      return Setting(IsAdmin(environment) ? "admin_ignores_stop" : "ignore_stop") == "yes";
+      return Setting(environment.admin ? "admin_ignores_stop" : "ignore_stop") == "yes";
     case ControlMessage::kStopNow:
       return Setting("ignore_stop_now") == "yes";
+    case ControlMessage::kServe:
+      serves = true;
+      return true;
+    case ControlMessage::kAdopt:
+      if (Setting("dies_adopting") == "yes") ::_exit(7);
+      return true;
+    case ControlMessage::kHandOver:
+      serves = false;
+      // It has no connections to give.
+      if (Setting("keeps_connections") != "yes") {
+        ControlPacket{ControlMessage::kHandedOver, 0}.Send(control_fd);
+      }
+      return true;
+    case ControlMessage::kRetire:
+      return false;
     case ControlMessage::kKill:
       // It has one connection, and is busy when asked for another.
       if (packet.argument == 1) ControlPacket{ControlMessage::kKilled, 1}.Send(control_fd);
@@ -124,12 +140,17 @@ bool Obey(const WorkerEnvironment& environment) {
 }  // namespace
 
 int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
-  if (Setting("failing_worker") == std::to_string(environment.index)) {
+  if (Setting("failing_place") == std::to_string(environment.index % 2) &&
+      environment.generation > 1) {
+    std::fputs("the stand-in was told to fail in a reload\n", stderr);
+    return 3;
+  }
+  if (Setting("failing_worker") == NameOf(environment)) {
     std::fputs("the stand-in was told to fail\n", stderr);
     return 3;
   }
   std::vector<pollfd> entries = {{environment.control_fd, POLLIN, 0}};
-  for (const int fd : environment.listening_fds) {
+  for (const auto& [listener, fd] : environment.listening_sockets) {
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
     entries.push_back({fd, POLLIN, 0});
   }
@@ -145,9 +166,11 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
     std::fputs("not going to be ready\n", stderr);
   }
   if (Setting("stuck") == "yes") ControlPacket{ControlMessage::kStuck}.Send(environment.control_fd);
+  bool serves = !environment.standby;
   while (true) {
-    ::poll(entries.data(), entries.size(), -1);
-    if (entries[0].revents != 0 && !Obey(environment)) return 0;
+    ::poll(entries.data(), serves ? entries.size() : 1, -1);
+    if (entries[0].revents != 0 && !Obey(environment, serves)) return 0;
+    if (!serves) continue;
     for (size_t i = 1; i < entries.size(); ++i) {
       if (entries[i].revents != 0) Greet(entries[i].fd, environment);
     }

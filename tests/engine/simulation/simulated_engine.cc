@@ -31,7 +31,7 @@ SimulatedEngine::SimulatedEngine(World& world, Protocol& protocol, const Options
   ring_ = ring.get();
   listener_ = ring->AddListener(options.backlog);
   WorkerEnvironment environment;
-  environment.listening_fds = {listener_};
+  environment.listening_sockets = {{0, listener_}};
   environment.counters = &counters_;
   if (SharedLimits::NeededBy(server_)) limits_ = *SharedLimits::Create(server_, 1);
   environment.limits = limits_.get();

@@ -87,6 +87,8 @@ class SimulatedRing final : public Ring {
   void SubmitAcceptMultishot(int listening_fd, UserData user_data) override;
   void SubmitRecvMultishot(int fd, UserData user_data, LinkedTimeout timeout) override;
   void SubmitRead(int fd, void* buffer, size_t bytes, uint64_t offset, UserData user_data) override;
+  // Of a real descriptor: a read of nothing.
+  void SubmitPoll(int fd, UserData user_data) override { SubmitRead(fd, nullptr, 0, 0, user_data); }
   void SubmitSend(int fd, const void* data, size_t bytes, UserData user_data) override;
   void SubmitSendMessage(int fd, const msghdr* message, UserData user_data) override;
   void SubmitSendStuck(int fd, const void* data, size_t bytes, UserData user_data,

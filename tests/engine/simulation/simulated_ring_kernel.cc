@@ -261,6 +261,10 @@ void SimulatedRing::End(Operation& operation) {
 bool SimulatedRing::TryRealRead(Operation& operation) {
   pollfd poll = {operation.fd, POLLIN, 0};
   if (::poll(&poll, 1, 0) == 0) return false;
+  if (operation.bytes == 0) {
+    Finish(operation, POLLIN);
+    return true;
+  }
   ssize_t result = ::pread(operation.fd, operation.buffer, operation.bytes,
                            static_cast<off_t>(operation.offset));
   // Like the kernel's read operation: no position where there can be none.

@@ -91,7 +91,7 @@ class DoorTest : public testing::Test {
       node.listening_fd = ListenOnLoopback(node.port);
       WorkerEnvironment environment;
       environment.index = i;
-      environment.listening_fds = {node.listening_fd};
+      environment.listening_sockets = {{0, node.listening_fd}};
       environment.counters = &node.counters;
       environment.limits = limits_.get();
       node.thread = std::thread([&node, environment] {

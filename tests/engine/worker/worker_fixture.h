@@ -46,7 +46,7 @@ class WorkerTest : public testing::Test {
     listener.stream = stream_;
     server_.Listen(std::move(listener));
     WorkerEnvironment environment;
-    environment.listening_fds = {listening_fd};
+    environment.listening_sockets = {{0, listening_fd}};
     environment.counters = &counters_;
     auto ring = KernelRing::Create({});
     ASSERT_TRUE(ring.ok()) << ring.status();

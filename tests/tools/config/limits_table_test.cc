@@ -103,7 +103,8 @@ class LimitsTable : public testing::Test {
 };
 
 TEST_F(LimitsTable, HasExactlyTheKeysOfTheSchema) {
-  std::set<std::string> wanted = {"handler_timeout", "handler_kill_timeout", "stop_timeout"};
+  std::set<std::string> wanted = {"handler_timeout", "handler_kill_timeout", "stop_timeout",
+                                  "ready_timeout",   "drain_timeout",        "drain_spread"};
   for (const std::string& key : keys_) {
     if (!key.ends_with("[]") && (key.starts_with("timeouts.") || key.starts_with("limits."))) {
       wanted.insert(key);

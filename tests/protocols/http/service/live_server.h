@@ -127,7 +127,7 @@ class LiveServer {
       absl::StatusOr<std::unique_ptr<KernelRing>> ring = KernelRing::Create(ring_options);
       CHECK(ring.ok());
       WorkerEnvironment environment;
-      environment.listening_fds = {listening_fd_};
+      environment.listening_sockets = {{0, listening_fd_}};
       environment.counters = counters.get();
       Worker worker(definition, environment, *std::move(ring));
       worker.Start();

@@ -96,8 +96,8 @@ class SocketFixture : public testing::Test {
     ring_ = ring.get();
     WorkerEnvironment environment;
     environment.counters = &counters_;
-    environment.listening_fds = {ring_->AddListener(16)};
-    listening_fd_ = environment.listening_fds[0];
+    environment.listening_sockets = {{0, ring_->AddListener(16)}};
+    listening_fd_ = environment.listening_sockets[0].fd;
     ListenerDefinition listener;
     listener.protocol = &protocol_;
     listener.stream = stream_;

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/base/time.h"
+#include "engine/base/unique_fd.h"
+#include "engine/worker/timer_queue.h"
+
+namespace ringmaster {
+
+class Connection;
+class Worker;
+
+// The old worker's side of a hand-off (batch.h). Walks over all connections and gives away those
+// that can move, some hundred at a time, so that none waits long:
+//
+//   kFirstPass ─▶ kClosingDoor ─▶ kLastPass ─▶ kWatching
+//   while the     accepts no      those that    tells the master; who could not move before is
+//   door is open  more            came since    asked again now and then
+//
+// Whatever ends the hand-off, connections that are not the taker's go on here.
+class HandoffGiver {
+ public:
+  HandoffGiver(Worker& worker, UniqueFd channel, uint32_t number);
+  ~HandoffGiver();
+  HandoffGiver(const HandoffGiver&) = delete;
+  HandoffGiver& operator=(const HandoffGiver&) = delete;
+
+  uint32_t number() const { return number_; }
+  // At the end of a turn: goes on as far as it can.
+  void OnTurn();
+  // There is something to do without anything completing.
+  bool Hurries() const;
+  // The taker has answered, or is gone.
+  void OnReadable();
+  // Nothing more is given.
+  void End();
+
+ private:
+  enum class Stage : uint8_t { kFirstPass, kClosingDoor, kLastPass, kWatching, kEnded };
+  struct Ref {
+    uint32_t slot;
+    uint32_t generation;
+  };
+
+  Connection* Find(const Ref& ref) const;
+  void Collect();
+  bool AllStand();
+  void SendBatch();
+  void OnPassOver();
+  void Watch();
+  void Report();
+  bool Passing() const { return passing_ && leaving_.empty() && sent_.empty(); }
+
+  Worker& worker_;
+  UniqueFd channel_;
+  const uint32_t number_;
+  Stage stage_ = Stage::kFirstPass;
+  bool passing_ = true;
+  bool reported_ = false;
+  uint32_t cursor_ = 0;       // the slot to look at next
+  std::vector<Ref> leaving_;  // told to stand still
+  std::vector<Ref> sent_;     // of the batch that is not answered yet
+  uint64_t sequence_ = 0;     // of it
+  uint64_t given_ = 0;
+  TimerId timer_ = 0;
+};
+
+}  // namespace ringmaster

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/process/connection_inquiry.h"
+#include "engine/process/generation.h"
+#include "engine/process/listening_sockets.h"
+#include "engine/process/worker_slot.h"
+#include "engine/stats/shared_block.h"
+
+namespace ringmaster {
+
+// All workers there are: those that serve, one at each place, and during a reload those that stand
+// by for their places and those that drain. Each has a slot of the shared block, which is used
+// again when it is gone.
+class Fleet {
+ public:
+  // Both outlive the fleet.
+  Fleet(SharedBlock& block, ConnectionInquiry& inquiry) : block_(block), inquiry_(inquiry) {}
+
+  // A worker of `generation` at `place`. A standby accepts nothing before it is told to serve.
+  // Errors: kResourceExhausted when there is no free slot; what Spawn says.
+  absl::StatusOr<WorkerSlot*> Start(std::shared_ptr<const Generation> generation, uint32_t place,
+                                    const ListeningSockets& listening, bool standby);
+  // The one that serves at `place`, running or about to be started again; nullptr: none does.
+  WorkerSlot* InService(uint32_t place);
+  // nullptr: it is none of ours.
+  WorkerSlot* FindByPid(pid_t pid);
+  WorkerSlot* FindByIndex(uint32_t index);
+  // It is gone for good. No reference to it may be kept.
+  void Forget(WorkerSlot& slot);
+
+  std::list<WorkerSlot>& slots() { return slots_; }
+  const std::list<WorkerSlot>& slots() const { return slots_; }
+  bool AnyRunning() const;
+  // Every process of a worker gets another number in front of its connections' ids.
+  uint16_t& next_prefix() { return next_prefix_; }
+
+ private:
+  absl::StatusOr<uint32_t> FreeIndex(uint32_t place);
+
+  SharedBlock& block_;
+  ConnectionInquiry& inquiry_;
+  std::list<WorkerSlot> slots_;
+  uint16_t next_prefix_ = 0;
+};
+
+}  // namespace ringmaster
