@@ -18,10 +18,11 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 10> kCommands = {{{"start", Command::kStart},
+constexpr std::array<CommandName, 11> kCommands = {{{"start", Command::kStart},
                                                     {"stop", Command::kStop},
                                                     {"restart", Command::kRestart},
                                                     {"reload", Command::kReload},
+                                                    {"upgrade", Command::kUpgrade},
                                                     {"status", Command::kStatus},
                                                     {"connections", Command::kConnections},
                                                     {"kill", Command::kKill},
@@ -29,7 +30,7 @@ constexpr std::array<CommandName, 10> kCommands = {{{"start", Command::kStart},
                                                     {"help", Command::kHelp},
                                                     {"version", Command::kVersion}}};
 constexpr std::string_view kCommandList =
-    "start, stop, restart, reload, status, connections, kill and check";
+    "start, stop, restart, reload, upgrade, status, connections, kill and check";
 
 // Insertions, deletions, substitutions and swaps of neighbours between two words: what fingers do.
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -162,7 +163,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   if (line.daemon && line.command != Command::kStart && line.command != Command::kRestart) {
     return WrongOption("-d", "start");
   }
-  if (line.wait && line.command != Command::kReload) return WrongOption("--wait", "reload");
+  if (line.wait && line.command != Command::kReload && line.command != Command::kUpgrade) {
+    return WrongOption("--wait", "reload");
+  }
   if (line.now && line.command != Command::kStop) return WrongOption("--now", "stop");
   if (line.json && line.command != Command::kStatus && line.command != Command::kConnections) {
     return WrongOption("--json", "status");

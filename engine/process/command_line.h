@@ -21,6 +21,7 @@ enum class Command {
   kKill,
   kReload,
   kRestart,
+  kUpgrade,
 };
 
 // What the user typed: a command, its options, and at most one argument of the program's own (the
@@ -29,7 +30,7 @@ struct CommandLine {
   Command command = Command::kHelp;
   bool daemon = false;
   bool json = false;
-  bool wait = false;              // reload --wait
+  bool wait = false;              // reload, upgrade
   bool now = false;               // stop --now
   std::optional<Duration> watch;  // status --watch: the interval
   std::string argument;

@@ -10,6 +10,8 @@
 #include <optional>
 
 #include "engine/base/write_all.h"
+#include "engine/process/master_inheritance.h"
+#include "engine/process/planner.h"
 #include "engine/process/worker_inheritance.h"
 
 namespace ringmaster {
@@ -20,6 +22,20 @@ constexpr size_t kConfigurationBytesMax = 16u << 20;
 std::optional<std::string>& Remembered() {
   static std::optional<std::string> text;
   return text;
+}
+
+// What the master has handed on to this process, whichever of its children it is, or its own next
+// program; -1: nothing.
+absl::StatusOr<int> InheritedConfiguration() {
+  const absl::StatusOr<const WorkerInheritance*> worker = InheritedRole();
+  if (!worker.ok()) return worker.status();
+  if (*worker != nullptr) return (*worker)->configuration_fd;
+  const absl::StatusOr<const PlannerInheritance*> planner = PlannerRole();
+  if (!planner.ok()) return planner.status();
+  if (*planner != nullptr) return (*planner)->configuration_fd;
+  const absl::StatusOr<const MasterInheritance*> master = InheritedMaster();
+  if (!master.ok()) return master.status();
+  return *master == nullptr ? -1 : (*master)->configuration_fd;
 }
 
 // Reads from offset 0 whatever the descriptor's position: all workers share the snapshot's.
@@ -41,10 +57,12 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& name) {
 }  // namespace
 
 absl::StatusOr<std::string> LoadConfigurationText(const std::string& path) {
-  absl::StatusOr<const WorkerInheritance*> role = InheritedRole();
-  if (!role.ok()) return role.status();
-  if (*role != nullptr && (*role)->configuration_fd >= 0) {
-    return ReadAll((*role)->configuration_fd, "the inherited configuration");
+  const absl::StatusOr<int> inherited = InheritedConfiguration();
+  if (!inherited.ok()) return inherited.status();
+  if (*inherited >= 0) {
+    absl::StatusOr<std::string> text = ReadAll(*inherited, "the inherited configuration");
+    if (text.ok()) Remembered() = *text;
+    return text;
   }
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return absl::ErrnoToStatus(errno, fmt::format("cannot open {}", path));

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "engine/connection/connection_record.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 
 namespace ringmaster {
 namespace {
@@ -48,6 +50,23 @@ absl::Status ConnectionInquiry::AddWorker(uint32_t worker) {
   }
   workers_[worker].report = std::move(report);
   return absl::OkStatus();
+}
+
+void ConnectionInquiry::Save(StateWriter& out, std::vector<int>& kept) const {
+  out.Unsigned(workers_.size());
+  for (const auto& [index, worker] : workers_) {
+    out.Unsigned(index);
+    out.Signed(worker.report.get());
+    kept.push_back(worker.report.get());
+  }
+}
+
+void ConnectionInquiry::Resume(StateReader& in) {
+  const uint64_t count = in.Unsigned();
+  for (uint64_t i = 0; i < count && in.ok(); ++i) {
+    const auto index = static_cast<uint32_t>(in.Unsigned());
+    workers_[index].report.Reset(static_cast<int>(in.Signed()));
+  }
 }
 
 uint64_t ConnectionInquiry::Begin(const std::vector<uint32_t>& workers, TimePoint now) {

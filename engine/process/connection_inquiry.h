@@ -13,6 +13,9 @@
 
 namespace ringmaster {
 
+class StateReader;
+class StateWriter;
+
 // The master's question to all workers: which connections do you have? Each answers into a memfd of
 // its own (worker/connection_report.h) and says so; one that is busy is not waited for longer than
 // kPatience, and the others are shown without it.
@@ -28,6 +31,10 @@ class ConnectionInquiry {
   // A memfd per worker, inherited by each process that works there. Once for each.
   absl::Status AddWorker(uint32_t worker);
   int report_fd(uint32_t worker) const { return workers_.at(worker).report.get(); }
+
+  // For the program that takes this one's place: `kept` are descriptors that it needs.
+  void Save(StateWriter& out, std::vector<int>& kept) const;
+  void Resume(StateReader& in);
 
   void Add(uint64_t client) { waiting_.push_back(client); }
   bool running() const { return !asking_.empty(); }

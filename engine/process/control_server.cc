@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -37,6 +38,18 @@ absl::StatusOr<ControlServer> ControlServer::Open(const std::string& path) {
     return absl::ErrnoToStatus(errno, fmt::format("cannot listen on {}", path));
   }
   return server;
+}
+
+ControlServer ControlServer::Resume(std::string path, UniqueFd listener) {
+  ControlServer server;
+  server.path_ = std::move(path);
+  server.listener_ = std::move(listener);
+  return server;
+}
+
+bool ControlServer::answering() const {
+  return std::any_of(clients_.begin(), clients_.end(),
+                     [](const Client& client) { return !client.answer.empty(); });
 }
 
 // The lock is still held, so the file is still ours.

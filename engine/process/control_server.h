@@ -24,6 +24,7 @@ namespace ringmaster {
 //     reload\n        -> "ok NUMBER\n": the generation that it shall bring; it has begun
 //     reload log NUMBER FROM\n -> "running", "done" or "abandoned", and below it what has happened,
 //                        a line each, from the line FROM on
+//     upgrade\n       -> "ok\n": the new program takes the master's place in a moment
 //     connections\n   -> all connections (connection_inquiry.h), once the workers have answered
 //     kill ID\n       -> "killed ID\n", once its worker has answered
 //     anything else   -> "error REASON\n"
@@ -39,6 +40,11 @@ class ControlServer {
 
   // The caller holds the pid file's lock, so a socket file at `path` is a dead server's.
   static absl::StatusOr<ControlServer> Open(const std::string& path);
+  // One that this process has bound already, from before another program took its place.
+  static ControlServer Resume(std::string path, UniqueFd listener);
+  int listener_fd() const { return listener_.get(); }
+  // An answer is under way.
+  bool answering() const;
   // Nothing to poll, nobody served.
   ControlServer() = default;
   ControlServer(ControlServer&&) = default;

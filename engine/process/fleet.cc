@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "engine/stats/shared_status.h"
 
 namespace ringmaster {
@@ -42,7 +44,7 @@ absl::StatusOr<WorkerSlot*> Fleet::Start(std::shared_ptr<const Generation> gener
   role.index = *index;
   role.generation = generation->number;
   role.standby = standby;
-  role.shared_fd = block_.fd();
+  role.shared_fd = generation->block.valid() ? generation->block.get() : block_.fd();
   role.limits_fd = generation->limits == nullptr ? -1 : generation->limits->fd();
   role.report_fd = inquiry_.report_fd(*index);
   role.configuration_fd = generation->configuration.get();
@@ -57,6 +59,39 @@ absl::StatusOr<WorkerSlot*> Fleet::Start(std::shared_ptr<const Generation> gener
     return status;
   }
   return &slot;
+}
+
+void Fleet::Save(StateWriter& out, std::vector<int>& kept) const {
+  out.Unsigned(next_prefix_);
+  out.Unsigned(slots_.size());
+  for (const WorkerSlot& slot : slots_) {
+    out.Unsigned(slot.index());
+    out.Unsigned(slot.generation().number);
+    slot.Save(out, kept);
+  }
+}
+
+absl::Status Fleet::Resume(
+    StateReader& in, const std::map<uint32_t, std::shared_ptr<const Generation>>& generations) {
+  next_prefix_ = static_cast<uint16_t>(in.UnsignedUpTo(UINT16_MAX));
+  const uint64_t count = in.Unsigned();
+  for (uint64_t i = 0; i < count && in.ok(); ++i) {
+    const auto index = static_cast<uint32_t>(in.Unsigned());
+    const auto generation = generations.find(static_cast<uint32_t>(in.Unsigned()));
+    // A block of this program's own has no slots yet.
+    while (block_.slot_count() <= index) {
+      if (!block_.AddSlot()) break;
+      block_.slot(block_.slot_count() - 1).retired.store(true);
+    }
+    if (generation == generations.end() || index >= block_.slot_count()) {
+      return absl::InvalidArgumentError("a worker is of no generation, or has no slot");
+    }
+    const std::string& name = generation->second->definition->options.name;
+    slots_.emplace_back(in, generation->second, block_.slot(index),
+                        fmt::format("{}: worker {}", name, index), next_prefix_);
+  }
+  if (!in.ok()) return absl::InvalidArgumentError("the state of the workers is cut short");
+  return absl::OkStatus();
 }
 
 WorkerSlot* Fleet::InService(uint32_t place) {

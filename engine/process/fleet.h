@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,11 @@ class Fleet {
   WorkerSlot* FindByIndex(uint32_t index);
   // It is gone for good. No reference to it may be kept.
   void Forget(WorkerSlot& slot);
+
+  // For the program that takes this one's place. `generations`: by number, each that is named.
+  void Save(StateWriter& out, std::vector<int>& kept) const;
+  absl::Status Resume(StateReader& in,
+                      const std::map<uint32_t, std::shared_ptr<const Generation>>& generations);
 
   std::list<WorkerSlot>& slots() { return slots_; }
   const std::list<WorkerSlot>& slots() const { return slots_; }

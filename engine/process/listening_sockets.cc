@@ -15,6 +15,8 @@
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "engine/process/unix_socket_file.h"
 
 namespace ringmaster {
@@ -269,6 +271,42 @@ std::vector<std::string> ListeningSockets::Addresses(const ServerDefinition& ser
   for (const std::string& key : ListenerKeys(server))
     addresses.push_back(At(key).address.ToString());
   return addresses;
+}
+
+void ListeningSockets::Save(StateWriter& out, std::vector<int>& kept) const {
+  out.Unsigned(groups_.size());
+  for (const Group& group : groups_) {
+    out.Bytes(group.key);
+    out.Bytes(group.address.ToString());
+    out.Unsigned(group.served_count);
+    out.Unsigned(group.device);
+    out.Unsigned(group.inode);
+    out.Unsigned(group.sockets.size());
+    for (const UniqueFd& socket : group.sockets) {
+      out.Signed(socket.get());
+      kept.push_back(socket.get());
+    }
+  }
+}
+
+std::unique_ptr<ListeningSockets> ListeningSockets::Resume(StateReader& in) {
+  std::unique_ptr<ListeningSockets> sockets(new ListeningSockets());
+  const uint64_t count = in.Unsigned();
+  for (uint64_t i = 0; i < count && in.ok(); ++i) {
+    Group& group = sockets->groups_.emplace_back();
+    group.key = in.Bytes();
+    absl::StatusOr<Address> address = Address::Parse(in.Bytes());
+    if (!address.ok()) in.Fail();
+    if (address.ok()) group.address = *std::move(address);
+    group.served_count = static_cast<uint32_t>(in.Unsigned());
+    group.device = in.Unsigned();
+    group.inode = in.Unsigned();
+    const uint64_t socket_count = in.Unsigned();
+    for (uint64_t j = 0; j < socket_count && in.ok(); ++j) {
+      group.sockets.emplace_back(static_cast<int>(in.Signed()));
+    }
+  }
+  return sockets;
 }
 
 void ListeningSockets::Remove(size_t index) {

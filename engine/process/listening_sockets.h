@@ -14,6 +14,9 @@
 
 namespace ringmaster {
 
+class StateReader;
+class StateWriter;
+
 // Every listening socket of the server, owned by the master for as long as it runs, so that a
 // worker may die with connections in its queue and its successor still accepts them.
 //
@@ -48,6 +51,10 @@ class ListeningSockets {
   // ServerDefinition::listeners().
   std::vector<ListeningSocket> ForWorker(const ServerDefinition& server, uint32_t worker,
                                          uint32_t worker_count) const;
+  // For the program that takes this one's place: `kept` are descriptors that it needs.
+  void Save(StateWriter& out, std::vector<int>& kept) const;
+  static std::unique_ptr<ListeningSockets> Resume(StateReader& in);
+
   // Where each listener really listens: port 0 has become a port.
   std::vector<std::string> Addresses(const ServerDefinition& server) const;
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -17,6 +19,7 @@
 #include "engine/process/daemonize.h"
 #include "engine/process/exit_status.h"
 #include "engine/process/master.h"
+#include "engine/process/master_inheritance.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/planner.h"
 #include "engine/process/reload_command.h"
@@ -57,6 +60,8 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "  restart [-d]     stop it if it runs, then start it\n"
       "  reload           replace all workers: new program, new configuration, no connection lost\n"
       "  reload --wait    the same, shown step by step; exit status 1 when it was abandoned\n"
+      "  upgrade [--wait] replace the master's own program, too: same pid, same sockets; then "
+      "reload\n"
       "  status           show workers and figures; exit status 3 when it does not run\n"
       "  status --json    the same with every counter, for programs\n"
       "  status --watch [SECONDS]\n"
@@ -71,7 +76,7 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "  -h, --help       this text\n"
       "  -V, --version    the version\n\n"
       "Signals to the master: SIGTERM and SIGQUIT stop gracefully; SIGINT too, a second one at "
-      "once.\nSIGUSR1 and SIGHUP reload.\n",
+      "once.\nSIGUSR1 and SIGHUP reload; SIGUSR2 replaces the master's own program.\n",
       program, argument);
   if (!info.help.empty()) Say(stdout, "\n{}\n", fmt::join(info.help, "\n"));
   return 0;
@@ -134,6 +139,26 @@ int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths&
   return Fail(status);
 }
 
+// This program has taken the place of the one that was the master until now.
+int TakeOver(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths& paths,
+             std::vector<std::string> worker_arguments, const MasterInheritance& inheritance) {
+  const ServerOptions& options = server.options;
+  absl::Status status = Validate(server, info, paths);
+  if (status.ok()) {
+    status = log::Setup(options.log_level, options.log_format, options.log_file, "master");
+  }
+  Master master(server, info, paths, std::move(worker_arguments), std::nullopt);
+  if (status.ok()) status = master.Resume(inheritance);
+  if (!status.ok()) {
+    ReturnToPreviousProgram(inheritance, std::string(status.message()));
+    return Fail(status);
+  }
+  ::close(inheritance.state_fd);
+  ::close(inheritance.previous_fd);
+  status = master.RunResumed();
+  return status.ok() ? 0 : Fail(status);
+}
+
 // The master answers with the seconds after which it will be gone whatever its workers do.
 absl::StatusOr<Duration> AskToStop(const RuntimePaths& paths, pid_t pid, bool now) {
   const absl::StatusOr<std::string> answer =
@@ -183,18 +208,20 @@ int Control(const ServerDefinition& server, const RuntimePaths& paths, const Com
   if (line.watch) return Watch(paths, *line.watch, line.json);
   if (line.command == Command::kConnections) return ConnectionsCommand(paths.control_socket, line);
   if (line.command == Command::kKill) return KillCommand(paths.control_socket, line);
+  if (line.command == Command::kUpgrade) return UpgradeCommand(paths.control_socket, line.wait);
   if (line.command == Command::kReload) return ReloadCommand(paths.control_socket, line.wait);
   return line.command == Command::kStop ? Stop(server, paths, **holder, line.now)
                                         : Status(paths, line.json);
 }
 
 // The first step of a reload, in a process that the running master has started.
-int PlanMain(ServerDefinition& server, const ProgramInfo& info, int fd) {
+int PlanMain(ServerDefinition& server, const ProgramInfo& info, const PlannerInheritance& role) {
   ApplyAdminTokenVariable(server.options);
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
   if (!paths.ok()) return Fail(paths.status());
   absl::Status status = Validate(server, info, *paths);
-  if (status.ok()) status = WritePlanTo(fd, server, info.version);
+  if (status.ok() && role.state_fd >= 0) status = CheckMasterState(role.state_fd);
+  if (status.ok()) status = WritePlanTo(role.plan_fd, server, info.version);
   return status.ok() ? 0 : Fail(status);
 }
 
@@ -205,9 +232,11 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
   if (!role.ok()) return Fail(role.status());
   if (*role != nullptr) return WorkerMain(server, **role);
 
-  const absl::StatusOr<std::optional<int>> plan_fd = PlannerRole();
-  if (!plan_fd.ok()) return Fail(plan_fd.status());
-  if (plan_fd->has_value()) return PlanMain(server, info, **plan_fd);
+  const absl::StatusOr<const PlannerInheritance*> planner = PlannerRole();
+  if (!planner.ok()) return Fail(planner.status());
+  if (*planner != nullptr) return PlanMain(server, info, **planner);
+  const absl::StatusOr<const MasterInheritance*> master = InheritedMaster();
+  if (!master.ok()) return Fail(master.status());
 
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string_view program = ProgramName(argc > 0 ? argv[0] : nullptr);
@@ -225,6 +254,9 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
   ApplyAdminTokenVariable(server.options);
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
   if (!paths.ok()) return Fail(paths.status());
+  if (*master != nullptr) {
+    return TakeOver(server, info, *paths, info.worker_arguments.value_or(arguments), **master);
+  }
   if (line->command == Command::kCheck) return Check(server, info, *paths);
   if (line->command == Command::kRestart) {
     const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths->pid_file);

@@ -36,17 +36,27 @@ Master::Master(const ServerDefinition& server, const ProgramInfo& info, RuntimeP
       paths_(std::move(paths)),
       worker_arguments_(std::move(worker_arguments)),
       report_(std::move(report)),
-      on_terminal_(!report_ && ::isatty(STDIN_FILENO) == 1) {}
+      on_terminal_(!report_ && ::isatty(STDIN_FILENO) == 1),
+      daemon_(report_.has_value()) {}
 
 absl::Status Master::Run() {
   absl::Status status = Open();
   if (status.ok()) status = StartWorkers();
   if (!status.ok() && (!fleet_ || fleet_->slots().empty())) return GiveUp(status);
   if (!status.ok()) FailStart(status);
-  status = Loop();
+  return ServeAndStop();
+}
+
+absl::Status Master::RunResumed() {
+  ReapChildren();  // who ended while the programs changed
+  return ServeAndStop();
+}
+
+absl::Status Master::ServeAndStop() {
+  const absl::Status status = Loop();
   if (!status.ok()) return GiveUp(status);
   const std::string summary = StatusSummary(*SharedStatus::Get(), MonotonicNow());
-  if (report_) {
+  if (daemon_) {
     log::Get().info("stopped: {}", summary);
   } else {
     Say(fmt::format("{} stopped: {}\n", options().name, summary));
@@ -122,10 +132,14 @@ absl::Status Master::OpenBlock() {
   header.master_pid.store(::getpid());
   header.started_at.store(MonotonicNow());
   DescribeServer();
+  MakeFleet();
+  return absl::OkStatus();
+}
+
+void Master::MakeFleet() {
   fleet_.emplace(*SharedStatus::Get(), inquiry_);
   reload_.emplace(Reload::Server{*fleet_, *listening_, *SharedStatus::Get(), descriptor_limit_,
                                  current_, [this] { OnReloadDone(); }});
-  return absl::OkStatus();
 }
 
 void Master::DescribeServer() {
@@ -168,6 +182,7 @@ absl::Status Master::StartAdmin() {
 }
 
 absl::Status Master::Loop() {
+  OnTimers();
   while (fleet_->AnyRunning() || stop_stage_ == StopStage::kNone) {
     Wait();
     OnTimers();
@@ -190,6 +205,7 @@ void Master::Wait() {
   const size_t admin_at = entries.size();
   entries.push_back({admin_ ? admin_->control_fd() : -1, POLLIN, 0});
   entries.push_back({reload_->planner_fd(), POLLIN, 0});
+  entries.push_back({upgrade_check_.fd(), POLLIN, 0});
   const size_t control_begin = entries.size();
   control_->AppendPollEntries(entries);
 
@@ -207,6 +223,7 @@ void Master::Wait() {
   }
   if (entries[admin_at].revents != 0) ReadControl(*admin_);
   if (entries[admin_at + 1].revents != 0) reload_->OnPlannerOutput();
+  if (entries[admin_at + 2].revents != 0) upgrade_check_.Read();
   if (entries[0].revents != 0) {
     while (const std::optional<int> number = signals_.Next()) OnSignal(*number);
   }
@@ -236,6 +253,9 @@ void Master::OnSignal(int number) {
     case SIGUSR1:
       RequestReload(number == SIGHUP ? "SIGHUP" : "SIGUSR1");
       return;
+    case SIGUSR2:
+      RequestUpgrade("SIGUSR2");
+      return;
     default:
       log::Get().warn("{}: nothing is done for it", ::strsignal(number));
   }
@@ -252,6 +272,8 @@ void Master::ReapChildren() {
       OnWorkerExit(*slot, wait_status);
     } else if (admin_ && admin_->pid() == pid) {
       OnWorkerExit(*admin_, wait_status);
+    } else if (upgrade_check_.running() && upgrade_check_.pid() == pid) {
+      OnUpgradeChecked(upgrade_check_.Finish(wait_status).status());
     } else {
       reload_->OnChildExit(pid, wait_status, MonotonicNow());
     }
@@ -344,10 +366,23 @@ void Master::OnAllReady() {
   }
 }
 
+void Master::RequestUpgrade(std::string_view why) {
+  if (stop_stage_ != StopStage::kNone) {
+    log::Get().warn("no upgrade ({}): the server is stopping", why);
+  } else if (!all_ready_ || reload_->running() || admin_renewed_ || upgrade_check_.running() ||
+             upgrade_ready_) {
+    log::Get().info("an upgrade ({}) follows when what is under way has ended", why);
+    upgrade_wanted_ = why;
+  } else {
+    upgrade_wanted_.clear();
+    BeginUpgrade(why);
+  }
+}
+
 void Master::RequestReload(std::string_view why) {
   if (stop_stage_ != StopStage::kNone) {
     log::Get().warn("no reload ({}): the server is stopping", why);
-  } else if (!all_ready_ || reload_->running()) {
+  } else if (!all_ready_ || reload_->running() || upgrade_check_.running() || upgrade_ready_) {
     log::Get().info("a reload ({}) follows when the one under way has ended", why);
     reload_wanted_ = why;
   } else {
@@ -403,9 +438,15 @@ void Master::OnTimers() {
   const TimePoint now = MonotonicNow();
   for (WorkerSlot& slot : fleet_->slots()) slot.OnTimer(now);
   reload_->OnTimer(now);
-  if (!reload_wanted_.empty() && all_ready_ && !reload_->running()) {
+  if (upgrade_check_.deadline() <= now) upgrade_check_.OnTimer();
+  const bool idle =
+      all_ready_ && !reload_->running() && !upgrade_check_.running() && !upgrade_ready_;
+  if (idle && !reload_wanted_.empty()) {
     RequestReload(std::string(reload_wanted_));
+  } else if (idle && !admin_renewed_ && !upgrade_wanted_.empty()) {
+    RequestUpgrade(std::string(upgrade_wanted_));
   }
+  if (upgrade_ready_ && stop_stage_ == StopStage::kNone && !control_->answering()) ExecuteUpgrade();
   ContinueInquiry(now);
   GiveUpKills(now);
   if (admin_) admin_->OnTimer(now);
@@ -434,6 +475,10 @@ void Master::BeginStop(StopStage stage) {
     start_failure_ = absl::CancelledError("stopped before it was ready");
   }
   if (stop_stage_ == StopStage::kNone) log::Get().debug("stopping");
+  upgrade_check_.Abandon();
+  if (upgrade_ready_ || !upgrade_clients_.empty()) {
+    EndUpgrade(absl::CancelledError("the server stops"));
+  }
   stop_stage_ = stage;
   reload_->Cancel();
   // Our copies would keep the kernel queueing connections that nobody will ever accept.
@@ -467,8 +512,9 @@ bool Master::AllReady() const {
 }
 
 TimePoint Master::NextDeadline() const {
-  TimePoint deadline =
-      std::min({stop_deadline_, admin_kill_at_, inquiry_.deadline(), reload_->deadline()});
+  TimePoint deadline = std::min({stop_deadline_, admin_kill_at_, inquiry_.deadline(),
+                                 reload_->deadline(), upgrade_check_.deadline()});
+  if (upgrade_ready_ && !control_->answering()) return 0;
   if (admin_) deadline = std::min(deadline, admin_->deadline());
   for (const PendingKill& kill : kills_) deadline = std::min(deadline, kill.deadline);
   for (const WorkerSlot& slot : fleet_->slots()) deadline = std::min(deadline, slot.deadline());

@@ -14,6 +14,7 @@
 #include "engine/process/generation.h"
 #include "engine/process/listening_sockets.h"
 #include "engine/process/pid_file.h"
+#include "engine/process/planner.h"
 #include "engine/process/program_info.h"
 #include "engine/process/reload.h"
 #include "engine/process/runtime_paths.h"
@@ -22,6 +23,8 @@
 #include "engine/server.h"
 
 namespace ringmaster {
+
+struct MasterInheritance;
 
 // Opens everything, starts the workers, watches over them, stops them. One thread, one poll(2)
 // loop; a few events a day, so clarity first.
@@ -40,6 +43,10 @@ class Master {
 
   // Until the last worker is gone. Errors: the start failed; nothing is left running.
   absl::Status Run();
+  // The same for a program that has taken a running master's place. Errors of Resume: nothing was
+  // touched, and the previous program can go on.
+  absl::Status Resume(const MasterInheritance& inheritance);
+  absl::Status RunResumed();
 
  private:
   enum class StopStage { kNone, kGraceful, kNow, kKilled };
@@ -49,6 +56,8 @@ class Master {
   absl::Status GiveUp(absl::Status reason);
   absl::Status StartWorkers();
   absl::Status OpenBlock();
+  void MakeFleet();
+  absl::Status ServeAndStop();
   absl::Status OpenAdmin();
   absl::Status StartAdmin();
   absl::Status Loop();
@@ -76,10 +85,23 @@ class Master {
   std::string Banner() const;
   const ServerOptions& options() const { return current_->definition->options; }
 
+  // -- master_upgrade.cc
+  // Begins when nothing else is under way.
+  void RequestUpgrade(std::string_view why);
+  void BeginUpgrade(std::string_view why);
+  void OnUpgradeChecked(absl::Status status);
+  void EndUpgrade(const absl::Status& reason);
+  void AnswerUpgrade(const std::string& answer);
+  void ExecuteUpgrade();
+  std::string SaveState(std::vector<int>& kept) const;
+  absl::Status WriteState();
+  void SetCloseOnExecEverywhere();
+
   // -- master_requests.cc: what the control socket asks
   std::optional<std::string> OnRequest(uint64_t client, std::string_view request);
   std::string OnStopRequest(StopStage stage);
   std::string OnReloadRequest();
+  std::optional<std::string> OnUpgradeRequest(uint64_t client);
   std::string ReloadLog(std::string_view arguments) const;
   std::optional<std::string> OnKillRequest(uint64_t client, std::string_view id_text);
   void OnKillAnswer(uint64_t id, bool killed);
@@ -115,14 +137,29 @@ class Master {
   };
   std::vector<PendingKill> kills_;
   uint64_t descriptor_limit_ = 0;
+  Planner upgrade_check_;
+  WorkerProgram next_program_;
+  bool upgrade_ready_ = false;  // checked; executed as soon as those who asked have their answer
+  std::vector<uint64_t> upgrade_clients_;
+  std::string upgrade_wanted_;  // why, when one shall follow what is under way
+  UniqueFd state_;
+  std::vector<int> kept_;      // descriptors that the state names
   std::string reload_wanted_;  // why, when one shall follow the one under way
 
   // In the foreground of a terminal: when it is closed, the server ends as other programs do.
   const bool on_terminal_;
+  bool daemon_ = false;
   bool all_ready_ = false;
   absl::Status start_failure_;
   StopStage stop_stage_ = StopStage::kNone;
   TimePoint stop_deadline_ = kNever;
 };
+
+// Whether this program understands the state that a running master has written. Errors: it is of
+// another release.
+absl::Status CheckMasterState(int state_fd);
+// The program that was to take a master's place cannot: the previous one takes it back. Returns
+// only when that is impossible, too.
+void ReturnToPreviousProgram(const MasterInheritance& inheritance, std::string_view reason);
 
 }  // namespace ringmaster

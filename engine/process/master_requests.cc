@@ -22,6 +22,7 @@ std::optional<std::string> Master::OnRequest(uint64_t client, std::string_view r
   if (request == "stop") return OnStopRequest(StopStage::kGraceful);
   if (request == "stop now") return OnStopRequest(StopStage::kNow);
   if (request == "reload") return OnReloadRequest();
+  if (request == "upgrade") return OnUpgradeRequest(client);
   if (request.starts_with("reload log ")) return ReloadLog(request.substr(11));
   if (request == "connections") {
     inquiry_.Add(client);
@@ -49,6 +50,15 @@ std::string Master::OnReloadRequest() {
   }
   RequestReload("the reload command");
   return fmt::format("ok {}\n", reload_->number());
+}
+
+// Answered when the new program has shown whether it can, before it takes over.
+std::optional<std::string> Master::OnUpgradeRequest(uint64_t client) {
+  if (stop_stage_ != StopStage::kNone) return "error the server is stopping\n";
+  if (!all_ready_) return "error the server is starting\n";
+  upgrade_clients_.push_back(client);
+  RequestUpgrade("the upgrade command");
+  return std::nullopt;
 }
 
 // "NUMBER FROM": how the attempt with this number goes, and its lines from FROM on.

@@ -19,6 +19,10 @@ class PidFile {
   // it.
   static absl::StatusOr<PidFile> Acquire(const std::string& path);
 
+  // One that this process holds already, from before another program took its place.
+  static PidFile Resume(std::string path, UniqueFd fd) { return {std::move(path), std::move(fd)}; }
+  int fd() const { return fd_.get(); }
+
   PidFile() = default;
   PidFile(PidFile&&) = default;
   PidFile& operator=(PidFile&&) = default;

@@ -30,6 +30,21 @@ constexpr uint32_t kVersion = 1;
 constexpr size_t kOutputBytesMax = 4096;
 constexpr off_t kPlanBytesMax = 64 << 20;
 
+absl::StatusOr<std::optional<PlannerInheritance>> TakeRole() {
+  const char* const variable = std::getenv(Planner::kVariable);
+  if (variable == nullptr) return std::nullopt;
+  PlannerInheritance role;
+  int layout = 0;
+  const int read = std::sscanf(variable, "layout=%d fd=%d state=%d configuration=%d", &layout,
+                               &role.plan_fd, &role.state_fd, &role.configuration_fd);
+  ::unsetenv(Planner::kVariable);
+  if (read != 4 || layout != kLayout || ::fcntl(role.plan_fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} is of another release; it is set by the master alone", Planner::kVariable));
+  }
+  return role;
+}
+
 absl::StatusOr<std::string> ReadBack(int fd) {
   struct stat file = {};
   if (::fstat(fd, &file) != 0 || file.st_size > kPlanBytesMax) {
@@ -76,7 +91,8 @@ absl::StatusOr<Planner::Plan> ParseAnswer(std::string_view text) {
 
 }  // namespace
 
-absl::Status Planner::Begin(const WorkerProgram& program, TimePoint now, Duration timeout) {
+absl::Status Planner::Begin(const WorkerProgram& program, int state_fd, int configuration_fd,
+                            TimePoint now, Duration timeout) {
   plan_.Reset(::memfd_create("ringmaster-plan", MFD_CLOEXEC));
   int ends[2];
   if (!plan_.valid() || ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
@@ -86,8 +102,11 @@ absl::Status Planner::Begin(const WorkerProgram& program, TimePoint now, Duratio
   const UniqueFd theirs(ends[1]);
   WorkerProgram::Child child;
   child.title = "planner";
-  child.variable = fmt::format("{}=layout={} fd={}", kVariable, kLayout, plan_.get());
+  child.variable = fmt::format("{}=layout={} fd={} state={} configuration={}", kVariable, kLayout,
+                               plan_.get(), state_fd, configuration_fd);
   child.descriptors = {plan_.get()};
+  if (state_fd >= 0) child.descriptors.push_back(state_fd);
+  if (configuration_fd >= 0) child.descriptors.push_back(configuration_fd);
   child.knows_admin_token = true;
   child.stderr_fd = theirs.get();
   const absl::StatusOr<pid_t> pid = program.Spawn(child);
@@ -149,18 +168,10 @@ absl::StatusOr<Planner::Plan> Planner::Finish(int wait_status) {
   return ParseAnswer(*answer);
 }
 
-absl::StatusOr<std::optional<int>> PlannerRole() {
-  const char* const variable = std::getenv(Planner::kVariable);
-  if (variable == nullptr) return std::nullopt;
-  int layout = 0;
-  int fd = -1;
-  const bool understood = std::sscanf(variable, "layout=%d fd=%d", &layout, &fd) == 2;
-  ::unsetenv(Planner::kVariable);
-  if (!understood || layout != kLayout || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-    return absl::InvalidArgumentError(
-        fmt::format("{} is of another release; it is set by the master alone", Planner::kVariable));
-  }
-  return fd;
+absl::StatusOr<const PlannerInheritance*> PlannerRole() {
+  static const absl::StatusOr<std::optional<PlannerInheritance>> role = TakeRole();
+  if (!role.ok()) return role.status();
+  return role->has_value() ? &**role : nullptr;
 }
 
 absl::Status WritePlanTo(int fd, const ServerDefinition& server, std::string_view version) {

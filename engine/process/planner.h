@@ -29,10 +29,17 @@ class Planner {
     std::string version;
     std::optional<std::string> configuration;  // the text of the file, if the program reads one
   };
-  // Set for the planning process; its value is of the form "layout=1 fd=7".
+  // Set for the planning process; its value is of the form "layout=1 fd=7 state=-1
+  // configuration=-1".
   static constexpr char kVariable[] = "RINGMASTER_PLAN";
 
-  absl::Status Begin(const WorkerProgram& program, TimePoint now, Duration timeout);
+  absl::Status Begin(const WorkerProgram& program, TimePoint now, Duration timeout) {
+    return Begin(program, /*state_fd=*/-1, /*configuration_fd=*/-1, now, timeout);
+  }
+  // The same for a program that shall take the master's own place: it must understand the master's
+  // state, and the configuration that is in force instead of the file's.
+  absl::Status Begin(const WorkerProgram& program, int state_fd, int configuration_fd,
+                     TimePoint now, Duration timeout);
   bool running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
   // What it prints; -1: nothing more comes.
@@ -56,9 +63,15 @@ class Planner {
   bool timed_out_ = false;
 };
 
-// The descriptor to which this process shall write its plan; nullopt when it is no planner. Errors:
-// kInvalidArgument, a variable that no master wrote.
-absl::StatusOr<std::optional<int>> PlannerRole();
+// What a planning process was given.
+struct PlannerInheritance {
+  int plan_fd = -1;           // to which it shall write its plan
+  int state_fd = -1;          // Planner::Begin
+  int configuration_fd = -1;  // Planner::Begin
+};
+// nullptr when this process is no planner. The first call takes the variable out of the
+// environment. Errors: kInvalidArgument, a variable that no master wrote.
+absl::StatusOr<const PlannerInheritance*> PlannerRole();
 // The planning process: writes what `server` is. Errors: it cannot be written.
 absl::Status WritePlanTo(int fd, const ServerDefinition& server, std::string_view version);
 

@@ -9,6 +9,7 @@
 
 #include "engine/base/log.h"
 #include "engine/process/configuration_snapshot.h"
+#include "engine/stats/shared_status.h"
 
 namespace ringmaster {
 namespace {

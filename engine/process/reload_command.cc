@@ -11,11 +11,14 @@
 
 #include "engine/process/control_client.h"
 #include "engine/process/exit_status.h"
+#include "engine/stats/shared_status.h"
 
 namespace ringmaster {
 namespace {
 
 constexpr Duration kInterval = std::chrono::milliseconds(50);
+// A program that executes and reads its state.
+constexpr Duration kTakeOverMax = std::chrono::seconds(30);
 constexpr std::string_view kAbandoned = "abandoned: ";
 
 void Print(std::FILE* stream, std::string_view line) {
@@ -49,6 +52,16 @@ std::optional<int> ShowProgress(std::string_view answer, size_t& shown) {
   return Fail(reason.empty() ? "the reload was abandoned" : "the reload was abandoned: " + reason);
 }
 
+// How often the master's program was replaced since it started.
+absl::StatusOr<uint64_t> UpgradeCount(const std::string& control_socket) {
+  const absl::StatusOr<std::string> answer =
+      AskMaster(control_socket, "status json", kAnswerTimeout);
+  if (!answer.ok()) return answer.status();
+  const absl::StatusOr<StatusSnapshot> status = StatusSnapshot::Parse(*answer);
+  if (!status.ok()) return status.status();
+  return status->reload.upgrades;
+}
+
 }  // namespace
 
 int ReloadCommand(const std::string& control_socket, bool wait) {
@@ -70,6 +83,26 @@ int ReloadCommand(const std::string& control_socket, bool wait) {
     if (const std::optional<int> over = ShowProgress(*answer, shown)) return *over;
     std::this_thread::sleep_for(kInterval);
   }
+}
+
+int UpgradeCommand(const std::string& control_socket, bool wait) {
+  const absl::StatusOr<uint64_t> before = UpgradeCount(control_socket);
+  if (!before.ok()) return Fail(std::string(before.status().message()));
+  // The new program checks itself first, for as long as ready_timeout lets it.
+  const absl::StatusOr<std::string> checked =
+      AskMaster(control_socket, "upgrade", std::chrono::hours(1));
+  if (!checked.ok()) return Fail(std::string(checked.status().message()));
+  const TimePoint begun = MonotonicNow();
+  while (true) {
+    const absl::StatusOr<uint64_t> count = UpgradeCount(control_socket);
+    if (count.ok() && *count > *before) break;
+    if (MonotonicNow() - begun > kTakeOverMax.count()) {
+      return Fail("the new program has not taken the master's place; the log says why");
+    }
+    std::this_thread::sleep_for(kInterval);
+  }
+  Print(stdout, "the master runs the new program");
+  return ReloadCommand(control_socket, wait);
 }
 
 }  // namespace ringmaster

@@ -91,6 +91,15 @@ absl::StatusOr<WorkerProgram> WorkerProgram::At(std::string path,
   return program;
 }
 
+WorkerProgram WorkerProgram::Resume(UniqueFd executable, std::string path,
+                                    std::vector<std::string> arguments) {
+  WorkerProgram program;
+  program.executable_ = std::move(executable);
+  program.path_ = std::move(path);
+  program.arguments_ = std::move(arguments);
+  return program;
+}
+
 absl::StatusOr<pid_t> WorkerProgram::Spawn(const WorkerInheritance& role,
                                            const std::string& title) const {
   Child child;

@@ -20,6 +20,10 @@ class WorkerProgram {
   // What stands at `path` now.
   static absl::StatusOr<WorkerProgram> At(std::string path, std::vector<std::string> arguments);
 
+  // One that this process has opened already, from before another program took its place.
+  static WorkerProgram Resume(UniqueFd executable, std::string path,
+                              std::vector<std::string> arguments);
+
   // Forks and executes; the child inherits role.Descriptors() and the standard streams, nothing
   // else, and shows `title` as its argv[0]. A child that cannot execute exits with status 127 and
   // says why on stderr.

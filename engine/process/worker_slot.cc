@@ -12,6 +12,8 @@
 
 #include "engine/base/descriptor_passing.h"
 #include "engine/base/log.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "engine/limits/shared_limits.h"
 #include "engine/stats/figures.h"
 
@@ -51,6 +53,54 @@ WorkerSlot::WorkerSlot(WorkerInheritance role, std::shared_ptr<const Generation>
   shared_.place.store(place_);
   shared_.generation.store(generation_->number);
   shared_.retired.store(false);
+}
+
+WorkerSlot::WorkerSlot(StateReader& in, std::shared_ptr<const Generation> generation,
+                       SharedSlot& shared, std::string title, uint16_t& next_prefix)
+    : generation_(std::move(generation)),
+      shared_(shared),
+      title_(std::move(title)),
+      next_prefix_(next_prefix),
+      watch_(options().handler_kill_timeout) {
+  absl::StatusOr<WorkerInheritance> role = WorkerInheritance::Parse(in.Bytes());
+  place_ = static_cast<uint32_t>(in.Unsigned());
+  pid_ = static_cast<pid_t>(in.Signed());
+  control_.Reset(static_cast<int>(in.Signed()));
+  inbox_.Reset(static_cast<int>(in.Signed()));
+  draining_ = in.Bool();
+  started_at_ = in.Signed();
+  deadline_ = in.Signed();
+  const auto state =
+      static_cast<SlotState>(in.UnsignedUpTo(static_cast<uint64_t>(SlotState::kStopped)));
+  if (!role.ok()) {
+    in.Fail();
+    return;
+  }
+  role_ = *std::move(role);
+  shared_.pid.store(std::max(pid_, 0));
+  shared_.cpu.store(role_.cpu);
+  shared_.place.store(place_);
+  shared_.generation.store(generation_->number);
+  shared_.started_at.store(started_at_);
+  shared_.retired.store(false);
+  SetState(state);
+  if (ready()) watch_.Begin(started_at_);
+}
+
+void WorkerSlot::Save(StateWriter& out, std::vector<int>& kept) const {
+  WorkerInheritance role = role_;
+  role.control_fd = 0;  // each process that works here gets its own
+  out.Bytes(role.ToText());
+  out.Unsigned(place_);
+  out.Signed(pid_);
+  for (const int fd : {control_.get(), inbox_.get()}) {
+    out.Signed(fd);
+    if (fd >= 0) kept.push_back(fd);
+  }
+  out.Bool(draining_);
+  out.Signed(started_at_);
+  out.Signed(deadline_);
+  out.Unsigned(static_cast<uint64_t>(state()));
 }
 
 absl::Status WorkerSlot::Start(TimePoint now) {

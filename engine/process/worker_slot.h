@@ -18,6 +18,9 @@
 
 namespace ringmaster {
 
+class StateReader;
+class StateWriter;
+
 // One worker of a generation at its place, or the admin process: who works there now, or the wait
 // for the next.
 //
@@ -34,6 +37,13 @@ class WorkerSlot {
   // dead.
   WorkerSlot(WorkerInheritance role, std::shared_ptr<const Generation> generation, uint32_t place,
              SharedSlot& shared, std::string title, uint16_t& next_prefix);
+
+  // One that works already, from before another program took the master's place.
+  WorkerSlot(StateReader& in, std::shared_ptr<const Generation> generation, SharedSlot& shared,
+             std::string title, uint16_t& next_prefix);
+  // For that program: `kept` are descriptors that it needs. The generation and the index stand in
+  // front of it.
+  void Save(StateWriter& out, std::vector<int>& kept) const;
 
   absl::Status Start(TimePoint now);
   // The next thing that the worker has said; nullopt: nothing more for now. kReady is given once.
@@ -93,7 +103,7 @@ class WorkerSlot {
 
   WorkerInheritance role_;
   std::shared_ptr<const Generation> generation_;
-  const uint32_t place_;
+  uint32_t place_ = 0;
   SharedSlot& shared_;
   const std::string title_;
   uint16_t& next_prefix_;
