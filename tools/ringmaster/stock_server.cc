@@ -20,9 +20,11 @@ using config::RouteType;
 
 constexpr Duration kAccessLogDelay = std::chrono::seconds(1);
 
-http::ServiceOptions ServiceOptionsOf(const config::ListenerConfig& listener) {
+http::ServiceOptions ServiceOptionsOf(const config::ServerConfig& config,
+                                      const config::ListenerConfig& listener) {
   const config::RequestLimits& limits = listener.limits;
   http::ServiceOptions options;
+  options.generation_header = config.generation_header;
   options.client_address = listener.client_address;
   options.trusted_proxies = listener.definition.trusted_proxies;
   options.head.head_bytes_max = limits.header_bytes_max;
@@ -58,7 +60,7 @@ StockServer::StockServer(config::ServerConfig config) : config_(std::move(config
 }
 
 void StockServer::AddListener(const config::ListenerConfig& listener) {
-  auto service = std::make_unique<http::Service>(ServiceOptionsOf(listener));
+  auto service = std::make_unique<http::Service>(ServiceOptionsOf(config_, listener));
   if (access_log_ != nullptr) {
     service->access_log = [this](const http::AccessRecord& record) { access_log_->Write(record); };
   }

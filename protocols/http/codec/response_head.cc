@@ -27,7 +27,7 @@ char* Put(std::string_view text, char* out) {
 
 size_t ResponseHeadBytesMax(const ResponseHead& head) {
   // 64: the longest status line has 46 bytes; the empty line and the line ends are in there too.
-  return 64 + head.date_line.size() + head.field_lines.size() + kContentType.size() +
+  return 64 + head.common_lines.size() + head.field_lines.size() + kContentType.size() +
          head.content_type.size() + kChunked.size() + kContentLength.size() + kLengthDigitsMax +
          kKeepAlive.size();
 }
@@ -36,7 +36,7 @@ size_t EncodeResponseHead(const ResponseHead& head, char* out) {
   const std::string_view status_line = StatusLine(head.status);
   assert(!status_line.empty());
   char* p = Put(status_line, out);
-  p = Put(head.date_line, p);
+  p = Put(head.common_lines, p);
   if (!head.content_type.empty()) {
     p = Put(kContentType, p);
     p = Put(head.content_type, p);

@@ -23,7 +23,7 @@ struct ResponseHead {
   bool close = false;       // says "Connection: close"
   bool keep_alive = false;  // says "Connection: keep-alive", which HTTP/1.0 clients wait for
   uint64_t content_length = 0;
-  std::string_view date_line;     // from DateField, or empty
+  std::string_view common_lines;  // whole lines: of DateField, or empty
   std::string_view content_type;  // empty: no Content-Type
   std::string_view field_lines;   // whole lines, from AppendFieldLine
 };

@@ -214,7 +214,10 @@ size_t HttpSession::Upgrade(Connection& connection, const RequestHead& head, Pat
   Service::Scratch& scratch = service_->scratch();
   in_handler_ = true;
   std::optional<UpgradeRefusal> refusal = ReaddressToClient(connection);
-  if (!refusal) refusal = entry.upgrade->Upgrade(connection, head);
+  if (!refusal) {
+    refusal =
+        entry.upgrade->Upgrade(connection, head, service_->GenerationLine(connection.worker()));
+  }
   if (!refusal) {
     gone_ = true;
     connection.worker().counters().protocol[service_->counter_slots().upgrades].Add();

@@ -67,7 +67,8 @@ ResponseHead Response::NewHead(std::string_view content_type, ResponseFraming fr
   head.close = exchange_->close;
   head.keep_alive = exchange_->http10 && !exchange_->close;
   head.content_length = length;
-  head.date_line = session_->service().DateLine(connection_->worker().now());
+  const Worker& worker = connection_->worker();
+  head.common_lines = session_->service().CommonLines(worker.now(), worker);
   if (head.status != 204) head.content_type = content_type;
   head.field_lines = *fields_;
   return head;

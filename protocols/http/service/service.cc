@@ -5,7 +5,9 @@
 
 #include <ctime>
 
+#include "engine/worker/worker.h"
 #include "protocols/http/codec/characters.h"
+#include "protocols/http/codec/response_head.h"
 #include "protocols/http/service/http_session.h"
 #include "protocols/http/service/static_files.h"
 
@@ -109,10 +111,22 @@ absl::Status Service::Static(std::string_view prefix, const std::string& directo
       std::move(route_options));
 }
 
-void Service::UpdateDate(TimePoint now) {
+std::string_view Service::GenerationLine(const Worker& worker) {
+  if (generation_line_.empty() && !options_.generation_header.empty()) {
+    AppendFieldLine(options_.generation_header, fmt::format("{}", worker.generation()),
+                    generation_line_);
+  }
+  return generation_line_;
+}
+
+void Service::UpdateCommonLines(TimePoint now, const Worker& worker) {
   timespec wall;
   clock_gettime(CLOCK_REALTIME, &wall);
-  date_line_ = date_.Line(wall.tv_sec);
+  common_lines_ = date_.Line(wall.tv_sec);
+  if (const std::string_view generation = GenerationLine(worker); !generation.empty()) {
+    dated_lines_.assign(common_lines_).append(generation);
+    common_lines_ = dated_lines_;
+  }
   next_date_at_ = now + 1'000'000'000 - wall.tv_nsec;
 }
 

@@ -29,7 +29,7 @@ class parser;
 namespace ringmaster::http {
 
 struct ServiceOptions {
-  HeadLimits head;
+  HeadLimits head = {};
   // Requests received and not answered; above, the connection's input waits.
   uint32_t pipelined_requests_max = 64;
   // The connection closes behind this many requests; 0 = never.
@@ -39,6 +39,11 @@ struct ServiceOptions {
   // names, in requests of trusted_proxies.
   ClientAddressSource client_address = ClientAddressSource::kPeer;
   CidrSet trusted_proxies = {};
+  // Name of a field that every answer carries, a WebSocket's 101 included (interim ones, and the
+  // door's refusals, which no session writes, do not): which generation of the worker gave it, so
+  // that one sees who answers during a reload. Empty: none. See
+  // GenerationHeaderError.
+  std::string generation_header = {};
 };
 
 struct StaticOptions {
@@ -101,12 +106,15 @@ class Service final : public Protocol {
   const ServiceOptions& options() const { return options_; }
   const Router& router() const { return router_; }
   const HttpCounters& counter_slots() const { return counter_slots_; }
-  // `now` is the turn's; the wall clock is read once per second.
-  std::string_view DateLine(TimePoint now) {
+  // Lines that every answer carries: Date and, if it is asked for, the generation. `now` is the
+  // turn's; the wall clock is read once per second.
+  std::string_view CommonLines(TimePoint now, const Worker& worker) {
     if (now >= next_date_at_) [[unlikely]]
-      UpdateDate(now);
-    return date_line_;
+      UpdateCommonLines(now, worker);
+    return common_lines_;
   }
+  // Empty when nobody asks for it.
+  std::string_view GenerationLine(const Worker& worker);
   simdjson::dom::parser& json_parser();
 
   // What one call of one session needs; no call nests in another.
@@ -125,13 +133,15 @@ class Service final : public Protocol {
  private:
   absl::Status Add(std::string_view method, std::string_view pattern,
                    std::unique_ptr<http::Route> route);
-  void UpdateDate(TimePoint now);
+  void UpdateCommonLines(TimePoint now, const Worker& worker);
 
   ServiceOptions options_;
   Router router_;
   const HttpCounters& counter_slots_;
   DateField date_;
-  std::string_view date_line_;
+  std::string_view common_lines_;  // date_'s, or with the generation behind it in dated_lines_
+  std::string generation_line_;    // from its first use on
+  std::string dated_lines_;
   TimePoint next_date_at_ = INT64_MIN;
   std::unique_ptr<simdjson::dom::parser> json_parser_;
   Scratch scratch_;

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/connection/connection.h"
 #include "protocols/http/codec/request_head.h"
@@ -25,9 +26,10 @@ class UpgradeRoute {
 
   // `head` is complete and valid and its path matched this route; all earlier responses have been
   // sent or queued. Either queues the 101 and calls connection.ReplaceSession (the bytes behind the
-  // head then go to the new session), and returns nullopt; or returns why not.
-  virtual std::optional<UpgradeRefusal> Upgrade(Connection& connection,
-                                                const RequestHead& head) = 0;
+  // head then go to the new session), and returns nullopt; or returns why not. `fields` are whole
+  // lines that every answer carries, the 101 too; often there are none.
+  virtual std::optional<UpgradeRefusal> Upgrade(Connection& connection, const RequestHead& head,
+                                                std::string_view fields) = 0;
 };
 
 }  // namespace ringmaster::http

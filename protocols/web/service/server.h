@@ -7,6 +7,7 @@
 
 #include "engine/process/main.h"
 #include "engine/server.h"
+#include "protocols/http/codec/generation_header.h"
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/response.h"
 #include "protocols/http/service/service.h"
@@ -37,6 +38,8 @@ namespace ringmaster {
 class Server : public ServerDefinition {
  public:
   explicit Server(http::ServiceOptions http_options = {}) : http_(http_options), admin_(options) {
+    const std::string error = http::GenerationHeaderError(http_options.generation_header);
+    if (!error.empty()) RecordError(absl::InvalidArgumentError("generation_header: " + error));
     admin_protocol = &admin_.protocol();
   }
 

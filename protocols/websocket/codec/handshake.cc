@@ -218,7 +218,7 @@ std::string_view HandshakeErrorName(HandshakeError error) {
   return "unknown";
 }
 
-std::string FormatHandshakeResponse(const Handshake& handshake) {
+std::string FormatHandshakeResponse(const Handshake& handshake, std::string_view fields) {
   std::string response =
       "HTTP/1.1 101 Switching Protocols\r\n"
       "Upgrade: websocket\r\n"
@@ -231,6 +231,7 @@ std::string FormatHandshakeResponse(const Handshake& handshake) {
     response += handshake.subprotocol;
     response += "\r\n";
   }
+  response += fields;
   response += "\r\n";
   return response;
 }

@@ -57,7 +57,7 @@ std::string_view HandshakeErrorFields(HandshakeError error);
 // "method", "key_repeated", ...: the name used in counters and logs.
 std::string_view HandshakeErrorName(HandshakeError error);
 
-// The whole 101 response.
-std::string FormatHandshakeResponse(const Handshake& handshake);
+// The whole 101 response. `fields` are whole lines of the caller's, each ended by CRLF.
+std::string FormatHandshakeResponse(const Handshake& handshake, std::string_view fields = {});
 
 }  // namespace ringmaster::websocket

@@ -21,13 +21,14 @@ absl::Status RouteBase::Prepare() {
 }
 
 std::optional<http::UpgradeRefusal> RouteBase::Upgrade(Connection& connection,
-                                                       const http::RequestHead& head) {
+                                                       const http::RequestHead& head,
+                                                       std::string_view fields) {
   Handshake handshake;
   if (auto refusal = Judge(connection, head, handshake)) return refusal;
   // Before the 101: a context that throws while it is constructed must not come after an accepting
   // answer.
   std::unique_ptr<SocketSession> session = NewSession(connection);
-  if (connection.Send(FormatHandshakeResponse(handshake)) >= SendResult::kFull) {
+  if (connection.Send(FormatHandshakeResponse(handshake, fields)) >= SendResult::kFull) {
     connection.Abort(CloseReason::kSendQueueFull);
     return std::nullopt;
   }

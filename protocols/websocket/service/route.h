@@ -41,8 +41,8 @@ class RouteBase : public http::UpgradeRoute {
   // entry of allowed_origins and what would be right.
   absl::Status Prepare();
 
-  std::optional<http::UpgradeRefusal> Upgrade(Connection& connection,
-                                              const http::RequestHead& head) final;
+  std::optional<http::UpgradeRefusal> Upgrade(Connection& connection, const http::RequestHead& head,
+                                              std::string_view fields) final;
 
  private:
   friend class SocketSession;

@@ -76,6 +76,18 @@ TEST(ServerConfig, ListenersInheritFromTheRootAndRoutesFromTheListener) {
   EXPECT_EQ(config.routes[1].LimitsFor(other).header_count_max, 5u);
 }
 
+TEST(ServerConfig, NamesAHeaderForTheGeneration) {
+  EXPECT_EQ(Parse("{}").generation_header, "");
+  EXPECT_EQ(Parse(R"({"generation_header": "X-Generation"})").generation_header, "X-Generation");
+  EXPECT_THAT(Refused(R"({"generation_header": "X Generation"})"),
+              HasSubstr("generation_header: expected a header name, such as \"X-Generation\", got "
+                        "\"X Generation\""));
+  EXPECT_THAT(
+      Refused(R"({"generation_header": "content-length"})"),
+      HasSubstr("generation_header: expected a header that the server does not send itself"));
+  EXPECT_THAT(Refused(R"({"generation_header": ""})"), HasSubstr("generation_header"));
+}
+
 TEST(ServerConfig, WithoutListenersTheDefaultOneInherits) {
   const ServerConfig config = Parse(R"({"timeouts": {"lifetime": "12h"}})");
   EXPECT_EQ(config.listeners[0].definition.stream.timeouts.lifetime, hours(12));

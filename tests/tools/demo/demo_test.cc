@@ -39,6 +39,7 @@ TEST(DemoConfiguration, IsValidOnThisMachine) {
   const auto config = config::LoadServerConfig(RINGMASTER_DEMO_DIR "/demo.json");
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->listeners[0].definition.address.ToString(), "127.0.0.1:8080");
+  EXPECT_EQ(config->generation_header, "X-Generation");
   const config::RouteConfig* echo = nullptr;
   for (const config::RouteConfig& route : config->routes) {
     if (route.path == "/ws") echo = &route;

@@ -112,6 +112,8 @@ struct ServerConfig {
   AtLimit at_limit = AtLimit::kWait;
   CidrSet trusted_proxies;
   http::ClientAddressSource client_address = http::ClientAddressSource::kPeer;
+  // Of every answer, with the generation of the worker that gives it; empty = none.
+  std::string generation_header;
   OriginConfig websocket;
   std::vector<ListenerConfig> listeners;
   std::vector<RouteConfig> routes;

@@ -9,6 +9,7 @@
 #include "engine/config/config_file.h"
 #include "engine/config/config_reader.h"
 #include "engine/config/units.h"
+#include "protocols/http/codec/generation_header.h"
 #include "tools/ringmaster/config/limits_reader.h"
 #include "tools/ringmaster/config/route_reader.h"
 
@@ -51,6 +52,12 @@ void ReadClientAddress(ConfigObject& object, http::ClientAddressSource& out) {
       {"x-forwarded-for", ClientAddressSource::kXForwardedFor},
   };
   object.ReadChoice("client_address", out, kSources);
+}
+
+void ReadGenerationHeader(ConfigObject& root, std::string& out) {
+  if (!root.Read("generation_header", out)) return;
+  const std::string error = http::GenerationHeaderError(out);
+  if (!error.empty()) root.Fail("generation_header", error);
 }
 
 void ReadTimeoutsObject(ConfigObject& parent, Timeouts& out) {
@@ -201,6 +208,7 @@ ServerConfig ReadServerConfig(ConfigDocument& document, const ReadOptions& optio
   }
   root.Read("trusted_proxies", config.trusted_proxies);
   ReadClientAddress(root, config.client_address);
+  ReadGenerationHeader(root, config.generation_header);
   ReadListeners(root, options, config);
   ReadRoutes(root, options, config);
   root.Finish();

@@ -22,7 +22,7 @@ TEST(ResponseHead, CarriesTypeLengthAndExtraFields) {
   ResponseHead head;
   head.content_length = 13;
   head.content_type = "text/plain";
-  head.date_line = "Date: x\r\n";
+  head.common_lines = "Date: x\r\n";
   head.field_lines = "A: b\r\n";
   EXPECT_EQ(Encode(head),
             "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nA: "

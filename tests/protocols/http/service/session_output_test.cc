@@ -36,7 +36,8 @@ class EchoSession : public Session {
 
 class EchoUpgrade : public UpgradeRoute {
  public:
-  std::optional<UpgradeRefusal> Upgrade(Connection& connection, const RequestHead& head) override {
+  std::optional<UpgradeRefusal> Upgrade(Connection& connection, const RequestHead& head,
+                                        std::string_view) override {
     if (!head.Find("upgrade")) return UpgradeRefusal{426, "upgrade, please", "Upgrade: echo\r\n"};
     connection.Send("HTTP/1.1 101 Switching Protocols\r\n\r\n");
     connection.ReplaceSession(std::make_unique<EchoSession>());

@@ -38,7 +38,7 @@ class UpgradeAtFirstByte final : public Protocol {
   struct Opening final : public Session {
     explicit Opening(UpgradeAtFirstByte& of) : protocol(of) {}
     size_t OnInput(Connection& connection, std::span<char>) override {
-      protocol.last_refusal = protocol.route_.Upgrade(connection, MakeHead(protocol.fields));
+      protocol.last_refusal = protocol.route_.Upgrade(connection, MakeHead(protocol.fields), {});
       if (protocol.last_refusal) connection.CloseAfterFlush(CloseReason::kLocal);
       return 1;
     }
