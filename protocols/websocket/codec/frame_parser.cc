@@ -241,4 +241,101 @@ bool FrameParser::TakeDataPayload(std::span<char> piece, bool non_ascii, const F
   return true;
 }
 
+FrameProgress FrameParser::Progress() const {
+  FrameProgress progress;
+  progress.stage = static_cast<uint8_t>(stage_);
+  progress.message_opcode = message_opcode_;
+  if (message_opcode_ != 0) progress.fragment_count = fragment_count_;
+  if (stage_ != Stage::kFirstByte) progress.first_byte = first_byte_;
+  if (stage_ == Stage::kLength || stage_ == Stage::kMaskingKey) progress.stage_bytes = stage_bytes_;
+  if (stage_ >= Stage::kLength) progress.frame_bytes_left = frame_bytes_left_;
+  if (stage_ >= Stage::kMaskingKey) progress.masking_key = masking_key_;
+  if (pieces_ != nullptr) {
+    // What was delivered from there is over, though its memory is still held.
+    if (message_opcode_ != 0) {
+      const std::span<char> message = pieces_->message.bytes();
+      progress.message = {message.data(), message.size()};
+    }
+    if (!delivered_pieces_) progress.control = {pieces_->control, pieces_->control_bytes};
+  }
+  return progress;
+}
+
+bool FrameParser::Resume(const FrameProgress& progress, const FrameLimits& limits) {
+  if (!IsPossible(progress, limits)) return false;
+  // What stands collected of an incomplete text is all that came of it.
+  const bool text = progress.message_opcode == static_cast<uint8_t>(Opcode::kText);
+  if (text && !utf8_.Feed(progress.message)) return false;
+  stage_ = static_cast<Stage>(progress.stage);
+  stage_bytes_ = progress.stage_bytes;
+  first_byte_ = progress.first_byte;
+  message_opcode_ = progress.message_opcode;
+  fragment_count_ = progress.fragment_count;
+  frame_bytes_left_ = progress.frame_bytes_left;
+  masking_key_ = progress.masking_key;
+  if (!progress.message.empty()) {
+    // A control frame's bytes to come are none of the message's.
+    const size_t promised = stage_ == Stage::kPayload && !is_control() ? frame_bytes_left_ : 0;
+    pieces().message.Append({progress.message.data(), progress.message.size()},
+                            progress.message.size() + promised, limits.message_bytes_max);
+  }
+  if (!progress.control.empty()) {
+    progress.control.copy(pieces().control, progress.control.size());
+    pieces().control_bytes = static_cast<uint8_t>(progress.control.size());
+  }
+  return true;
+}
+
+// The rules of the functions above, for what they leave behind.
+bool FrameParser::IsPossible(const FrameProgress& progress, const FrameLimits& limits) const {
+  const auto stage = static_cast<Stage>(progress.stage);
+  if (stage >= Stage::kFinished) return false;
+  const auto message_opcode = static_cast<Opcode>(progress.message_opcode);
+  const bool in_message = progress.message_opcode != 0;
+  if (in_message) {
+    if (message_opcode != Opcode::kText && message_opcode != Opcode::kBinary) return false;
+    if (progress.fragment_count == 0 || progress.fragment_count > limits.fragments_max)
+      return false;
+    if (progress.message.size() > limits.message_bytes_max) return false;
+  } else if (progress.fragment_count != 0 || !progress.message.empty()) {
+    return false;
+  }
+  if (stage == Stage::kFirstByte) return in_message && progress.control.empty();
+
+  const auto opcode = static_cast<Opcode>(progress.first_byte & kOpcodeBits);
+  const bool control = (progress.first_byte & kControlBit) != 0;
+  if ((progress.first_byte & kReservedBits) != 0) return false;
+  if (control) {
+    if (opcode != Opcode::kClose && opcode != Opcode::kPing && opcode != Opcode::kPong)
+      return false;
+    if ((progress.first_byte & kFinBit) == 0) return false;
+  } else {
+    // A message's first frame says what it is, and its others go on with it.
+    const bool first = progress.fragment_count == 1;
+    if (!in_message || opcode != (first ? message_opcode : Opcode::kContinuation)) return false;
+    if (first && stage != Stage::kPayload && !progress.message.empty()) return false;
+  }
+  if (stage != Stage::kPayload && !progress.control.empty()) return false;
+
+  const uint64_t left = progress.frame_bytes_left;
+  if (stage == Stage::kSecondByte) return left == 0;
+  if (stage == Stage::kLength) {
+    // The length of which so many bytes are missing; its most significant bit is 0.
+    if (control || progress.stage_bytes == 0 || progress.stage_bytes > 8) return false;
+    const int bits = 8 * (8 - progress.stage_bytes);
+    return bits == 0 ? left == 0 : left >> (bits - 1) == 0;
+  }
+  if (stage == Stage::kMaskingKey) {
+    if (role_ != Role::kServer) return false;
+    if (progress.stage_bytes == 0 || progress.stage_bytes > 4) return false;
+  } else if (left == 0) {
+    return false;
+  }
+  if (!control) return left <= limits.message_bytes_max - progress.message.size();
+  if (left > kControlPayloadBytesMax - std::min(progress.control.size(), kControlPayloadBytesMax)) {
+    return false;
+  }
+  return opcode != Opcode::kClose || left + progress.control.size() != 1;
+}
+
 }  // namespace ringmaster::websocket

@@ -42,6 +42,20 @@ struct FrameEvent {
   std::string_view text() const { return {payload.data(), payload.size()}; }
 };
 
+// How far a frame or message has come that is not complete: what FrameParser::Resume needs to go on
+// in another parser, perhaps one of another release. The views point into the parser.
+struct FrameProgress {
+  uint8_t stage = 0;  // FrameParser::Stage
+  uint8_t stage_bytes = 0;
+  uint8_t first_byte = 0;
+  uint8_t message_opcode = 0;
+  uint32_t fragment_count = 0;
+  uint64_t frame_bytes_left = 0;
+  uint32_t masking_key = 0;
+  std::string_view message = {};  // collected, unmasked
+  std::string_view control = {};  // payload of a control frame, unmasked
+};
+
 // Takes frames apart (RFC 6455 section 5), puts fragments together, and refuses what the RFC
 // refuses at the first byte that shows it. The outcome does not depend on where the input was cut.
 //
@@ -73,14 +87,22 @@ class FrameParser {
   // After kClose or kError: whatever comes is consumed and ignored.
   bool finished() const { return stage_ == Stage::kFinished; }
 
+  // While incomplete(); valid until the next call of Next.
+  FrameProgress Progress() const;
+  // Of a parser that has seen nothing yet: goes on where another one, of the same role, stood.
+  // False: no parser with these limits can have come there; this one is of no more use then.
+  // Nothing is believed: what is collected is judged as if it came now. May throw std::bad_alloc.
+  bool Resume(const FrameProgress& progress, const FrameLimits& limits);
+
  private:
+  // Other releases know these numbers (FrameProgress): none is used for another stage.
   enum class Stage : uint8_t {
-    kFirstByte,
-    kSecondByte,
-    kLength,      // stage_bytes_ length bytes are still to come
-    kMaskingKey,  // stage_bytes_ key bytes are still to come
-    kPayload,
-    kFinished,
+    kFirstByte = 0,
+    kSecondByte = 1,
+    kLength = 2,      // stage_bytes_ length bytes are still to come
+    kMaskingKey = 3,  // stage_bytes_ key bytes are still to come
+    kPayload = 4,
+    kFinished = 5,
   };
   // Memory for what was cut; exists only while something is.
   struct Pieces;
@@ -101,6 +123,7 @@ class FrameParser {
   bool TakeDataPayload(std::span<char> piece, bool non_ascii, const FrameLimits& limits,
                        FrameEvent& event);
   void ReleaseDelivered();
+  bool IsPossible(const FrameProgress& progress, const FrameLimits& limits) const;
   FrameEvent Fail(CloseCode error);
 
   bool is_control() const { return (first_byte_ & kControlBit) != 0; }
