@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "engine/connection/connection.h"
+#include "engine/handoff/load_guard.h"
+#include "engine/handoff/saved_context.h"
 #include "engine/protocol.h"
 
 namespace ringmaster {
@@ -51,6 +53,10 @@ struct NoContext {};
 //
 // Frame may be called again with the same bytes and more behind them; a protocol that must scan far
 // keeps messages small (message_bytes_max) or uses the Session interface (protocol.h) itself.
+//
+// When the server is reloaded, connections move to the new worker process if Context says how it is
+// saved and loaded (engine/handoff/state_writer.h has an example) or has nothing to save; those of
+// other contexts go on in the old worker until it drains.
 template <typename Codec, typename Context = NoContext>
 class FramedProtocol final : public Protocol {
  public:
@@ -93,6 +99,12 @@ class FramedProtocol final : public Protocol {
   // The output queue went above its high watermark, and came below the low one again.
   std::function<void(Peer&)> on_backpressure;
   std::function<void(Peer&)> on_drained;
+  // In the old worker: the connection is about to be saved; what the context should tell the new
+  // worker is put into it now. It may go on here all the same, if the new worker cannot take it; if
+  // it can, nothing more is called here, on_close neither.
+  std::function<void(Peer&)> on_handoff;
+  // In the new worker, in place of on_open, with the context that was loaded.
+  std::function<void(Peer&)> on_adopted;
 
   std::string_view name() const override { return Codec::kName; }
 
@@ -102,7 +114,21 @@ class FramedProtocol final : public Protocol {
     return session;
   }
 
+  std::unique_ptr<Session> Restore(Connection& connection, StateReader& in) override {
+    std::unique_ptr<FramedSession> session;
+    const bool loaded = LoadGuarded(connection, [&] {
+      session = std::make_unique<FramedSession>(*this);
+      return session->Load(in);
+    });
+    if (!loaded) return nullptr;
+    return session;
+  }
+
  private:
+  // A newer version appends to what it saves; what an older one may not leave out gets another tag.
+  static constexpr uint32_t kStateVersion = 1;
+  static constexpr std::string_view kSavedTag = "framed";
+
   class FramedSession final : public Session {
    public:
     explicit FramedSession(FramedProtocol& protocol) : protocol_(protocol) {}
@@ -162,6 +188,36 @@ class FramedProtocol final : public Protocol {
     void OnClosed(Connection& connection, CloseReason reason) override {
       Peer peer(&connection, &context_);
       if (protocol_.on_close) protocol_.on_close(peer, reason);
+    }
+
+    // The beginning of a message stands in the connection's remainder.
+    bool CanMove(const Connection& connection) const override {
+      return connection.open() && kContextMoves<Context>;
+    }
+
+    void OnHandoff(Connection& connection) override {
+      Peer peer(&connection, &context_);
+      if (protocol_.on_handoff) protocol_.on_handoff(peer);
+    }
+
+    void Save(const Connection&, StateWriter& out) const override {
+      out.Bytes(kSavedTag);
+      out.Bytes(Codec::kName);
+      out.Part(kStateVersion, [this](StateWriter& part) { SaveContext(context_, part); });
+    }
+
+    // May throw what the context does.
+    bool Load(StateReader& in) {
+      if (!kContextMoves<Context> || in.Bytes() != kSavedTag || in.Bytes() != Codec::kName) {
+        return false;
+      }
+      StateReader::Part saved = in.TakePart();
+      return saved.version > 0 && LoadContext(context_, saved.state);
+    }
+
+    void OnAdopted(Connection& connection) override {
+      Peer peer(&connection, &context_);
+      if (protocol_.on_adopted) protocol_.on_adopted(peer);
     }
 
    private:
