@@ -260,6 +260,7 @@ void HttpSession::Expect(Connection& connection, Wait wait) {
 void HttpSession::Complete(Connection& connection) {
   needed_bytes_ = 0;
   admitted_ = false;
+  continued_ = false;
   if (waiting_) {
     waiting_ = false;
     connection.ClearWait();

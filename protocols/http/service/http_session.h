@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "engine/connection/connection.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "engine/limits/rate_buckets.h"
 #include "engine/protocol.h"
 #include "protocols/http/codec/request_head_parser.h"
@@ -39,7 +41,13 @@ class HttpSession final : public Session {
   void OnDrained(Connection& connection) override;
   void OnStop(Connection& connection) override;
   void OnException(Connection& connection, std::string_view what) override;
+  bool CanMove(const Connection& connection) const override;
+  void Save(const Connection& connection, StateWriter& out) const override;
   void OnClosed(Connection& connection, CloseReason reason) override;
+
+  // The session that Save has described, in another process; nullptr when it makes no sense.
+  static std::unique_ptr<HttpSession> Restore(Service& service, Connection& connection,
+                                              StateReader::Part saved);
 
   Service& service() const { return *service_; }
 
@@ -148,6 +156,7 @@ class HttpSession final : public Session {
   bool bytes_behind_ = false;  // input stands behind the request that is being handled
   bool in_handler_ = false;    // the Service's scratch exchange is ours
   bool admitted_ = false;      // the request whose content is awaited was counted by its rate
+  bool continued_ = false;     // ... and its peer was told 100
 };
 
 }  // namespace ringmaster::http

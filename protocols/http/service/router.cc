@@ -107,6 +107,14 @@ PathEntry* Router::FindPattern(std::string_view path, PathParameters& parameters
   return nullptr;
 }
 
+PathEntry* Router::FindEntry(std::string_view pattern) const {
+  if (PathEntry* const exact = FindExact(pattern)) return exact;
+  for (const Pattern& known : patterns_) {
+    if (known.text == pattern) return known.entry.get();
+  }
+  return nullptr;
+}
+
 void Router::UpdateAllow(PathEntry& entry) {
   entry.allow.clear();
   const auto add = [&entry](std::string_view name) {

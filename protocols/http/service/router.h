@@ -72,6 +72,8 @@ class Router {
     return recent;
   }
   PathEntry* FindPattern(std::string_view path, PathParameters& parameters) const;
+  // Of a pattern as it was given to Entry; nullptr: there is none.
+  PathEntry* FindEntry(std::string_view pattern) const;
 
  private:
   struct Segment {

@@ -9,6 +9,7 @@
 #include "protocols/http/codec/characters.h"
 #include "protocols/http/codec/response_head.h"
 #include "protocols/http/service/http_session.h"
+#include "protocols/http/service/saved_session.h"
 #include "protocols/http/service/static_files.h"
 
 namespace ringmaster::http {
@@ -20,6 +21,21 @@ Service::~Service() = default;
 
 std::unique_ptr<Session> Service::NewSession(Connection& connection) {
   return std::make_unique<HttpSession>(*this, connection);
+}
+
+std::unique_ptr<Session> Service::Restore(Connection& connection, StateReader& in) {
+  if (in.Bytes() != kSavedTag) return nullptr;
+  switch (static_cast<SavedKind>(in.UnsignedUpTo(UINT8_MAX))) {
+    case SavedKind::kRequests:
+      return HttpSession::Restore(*this, connection, in.TakePart());
+    case SavedKind::kUpgraded: {
+      const PathEntry* const entry = router_.FindEntry(in.Bytes());
+      const StateReader::Part saved = in.TakePart();
+      if (!in.ok() || entry == nullptr || entry->upgrade == nullptr) return nullptr;
+      return entry->upgrade->Restore(connection, saved);
+    }
+  }
+  return nullptr;
 }
 
 std::string_view Service::RefusalGoodbye() const {
@@ -91,6 +107,7 @@ absl::Status Service::Upgrade(std::string_view pattern, UpgradeRoute* route) {
   absl::StatusOr<PathEntry*> entry = router_.Entry(pattern);
   if (!entry.ok()) return entry.status();
   (*entry)->upgrade = route;
+  route->StandsAt(pattern);
   Router::UpdateAllow(**entry);
   return absl::OkStatus();
 }

@@ -97,6 +97,7 @@ class Service final : public Protocol {
 
   std::string_view name() const override { return "http"; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  std::unique_ptr<Session> Restore(Connection& connection, StateReader& in) override;
   // A whole 503 with Retry-After.
   std::string_view RefusalGoodbye() const override;
 

@@ -30,7 +30,7 @@ size_t HttpSession::ReadContent(Connection& connection, const RequestHead& head,
   const size_t behind = input.size() - head.head_bytes;
   // Also sent when content is here already, although RFC 9110 section 10.1.1 lets a server leave it
   // out then: what the peer sees must not depend on how its bytes were cut.
-  const bool send_continue = head.expect_continue && needed_bytes_ == 0 &&
+  const bool send_continue = head.expect_continue && !continued_ &&
                              head.body_framing != BodyFraming::kNone &&
                              !(has_length && head.content_length == 0);
   // The 100 must not come in front of an earlier answer.
@@ -45,7 +45,10 @@ size_t HttpSession::ReadContent(Connection& connection, const RequestHead& head,
     if (needed_bytes_ == 0) {
       needed_bytes_ = head.head_bytes + length;
       UseOptions(connection, route);
-      if (send_continue) SendContinue(connection);
+      if (send_continue) {
+        SendContinue(connection);
+        continued_ = true;
+      }
     }
     Expect(connection, Wait::kBody);
     return 0;

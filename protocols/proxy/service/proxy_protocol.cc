@@ -6,6 +6,8 @@
 
 #include "engine/base/log.h"
 #include "engine/connection/connection.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "engine/worker/worker.h"
 
 namespace ringmaster::proxy {
@@ -31,6 +33,10 @@ PeerAddress SourceOf(const ProxyHeader& header) {
   return address;
 }
 
+// What a session saves that waits for its header. Nothing else: what has come of it stands in the
+// connection's remainder.
+constexpr std::string_view kSavedTag = "proxy header awaited";
+
 }  // namespace
 
 class ProxyProtocol::HeaderSession final : public Session {
@@ -51,11 +57,21 @@ class ProxyProtocol::HeaderSession final : public Session {
     return header.header_bytes;
   }
 
+  bool CanMove(const Connection& connection) const override { return connection.open(); }
+  void Save(const Connection&, StateWriter& out) const override { out.Bytes(kSavedTag); }
+
  private:
   ProxyProtocol& protocol_;
 };
 
 std::unique_ptr<Session> ProxyProtocol::NewSession(Connection&) {
+  return std::make_unique<HeaderSession>(*this);
+}
+
+std::unique_ptr<Session> ProxyProtocol::Restore(Connection& connection, StateReader& in) {
+  StateReader tag = in;
+  if (tag.Bytes() != kSavedTag) return inner_.Restore(connection, in);
+  in = tag;
   return std::make_unique<HeaderSession>(*this);
 }
 

@@ -34,6 +34,8 @@ class ProxyProtocol final : public Protocol {
   std::string_view name() const override { return inner_.name(); }
   bool NamesPeer() const override { return true; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  // Behind the header it is a session of `inner` that was saved.
+  std::unique_ptr<Session> Restore(Connection& connection, StateReader& in) override;
   std::string_view RefusalGoodbye() const override { return inner_.RefusalGoodbye(); }
 
  private:

@@ -12,6 +12,7 @@
 
 #include "protocols/http/service/request.h"
 #include "protocols/http/service/response.h"
+#include "tests/engine/handoff/moving_connection.h"
 #include "tests/protocols/http/service/live_server.h"
 #include "tests/protocols/proxy/codec/headers_for_test.h"
 
@@ -228,6 +229,67 @@ TEST(ProxyProtocol, IsPutInFrontByListen) {
   plain.protocol = &proxy;
   open.Listen(plain);
   EXPECT_FALSE(open.Validate().ok());
+}
+
+// On the simulated ring: one process and the next, each with its proxy and its service.
+struct MovingProxy {
+  MovingProxy() {
+    EXPECT_TRUE(
+        service
+            .Get("/who", [](http::Request& request,
+                            http::Response& response) { response.Text(request.peer().ToString()); })
+            .ok());
+  }
+  http::Service service;
+  ProxyProtocol proxy{service};
+};
+
+TEST(ProxyProtocol, MovesBeforeItsHeaderInsideItAndBehindIt) {
+  ListenerDefinition listener;
+  listener.proxy_protocol = true;
+  listener.trusted_proxies = *CidrSet::Parse({"127.0.0.0/8"});
+  PeerAddress address;
+  address.family = AF_INET;
+  address.bytes[0] = 127;
+  address.bytes[3] = 1;
+  MovingProxy old_process;
+  MovingProxy new_process;
+  MovingWorker worker(old_process.proxy, listener);
+  for (const std::string& header :
+       {std::string(kV1), HeaderV2(0x21, 0x11, kIpv4Block + Tlv(0x04, "padding"))}) {
+    const std::string input = header + std::string(kGet);
+    for (size_t cut = 0; cut <= input.size(); ++cut) {
+      MovingWorker::Peer peer = worker.Connect(address);
+      peer.Feed(input.substr(0, cut));
+      ASSERT_TRUE(peer.MoveTo(new_process.proxy)) << "cut at " << cut;
+      peer.Feed(input.substr(cut));
+      EXPECT_THAT(peer.Read(), EndsWith("\r\n\r\n192.0.2.1:56324")) << "cut at " << cut;
+    }
+  }
+}
+
+TEST(ProxyProtocol, MovesToAListenerWithoutProxiesOnceItsHeaderIsRead) {
+  ListenerDefinition listener;
+  listener.proxy_protocol = true;
+  listener.trusted_proxies = *CidrSet::Parse({"127.0.0.0/8"});
+  PeerAddress address;
+  address.family = AF_INET;
+  address.bytes[0] = 127;
+  MovingProxy old_process;
+  MovingProxy new_process;
+  MovingWorker worker(old_process.proxy, listener);
+  MovingWorker::Peer peer = worker.Connect(address);
+  peer.Feed("PROXY TCP4");
+  EXPECT_FALSE(peer.MoveTo(new_process.service)) << "the header would be taken for a request";
+  peer.Feed(kV1.substr(10));
+  EXPECT_TRUE(peer.MoveTo(new_process.service));
+  EXPECT_TRUE(peer.MoveTo(old_process.proxy)) << "and back";
+  peer.Feed(kGet);
+  EXPECT_THAT(peer.Read(), EndsWith("192.0.2.1:56324"));
+  for (const std::string& damaged : Damaged(*SaveSession(*peer.connection()))) {
+    peer.Restore(new_process.proxy, damaged);
+    EXPECT_TRUE(peer.connection()->open());
+  }
 }
 
 }  // namespace
