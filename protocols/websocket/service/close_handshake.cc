@@ -88,6 +88,28 @@ void CloseHandshake::SendGoodbye(Connection& connection, CloseCode code, std::st
   state_ = State::kDone;
 }
 
+void CloseHandshake::Save(StateWriter& out) const {
+  out.Bool(awaiting_peer());
+  if (!awaiting_peer()) return;
+  out.Unsigned(sent_code_);
+  // Its name, which other releases know; its number may be another there.
+  out.Bytes(CloseReasonName(cause_));
+}
+
+bool CloseHandshake::Load(StateReader& in) {
+  if (!in.Bool()) return in.ok();
+  const auto code = static_cast<uint16_t>(in.UnsignedUpTo(UINT16_MAX));
+  const std::string_view cause = in.Bytes();
+  if (code != static_cast<uint16_t>(CloseCode::kNoStatus) && !IsCloseCodeOnWire(code)) return false;
+  for (int i = 1; i < kCloseReasonCount; ++i) {
+    if (CloseReasonName(static_cast<CloseReason>(i)) != cause) continue;
+    state_ = State::kAwaitingPeer;
+    sent_code_ = code;
+    cause_ = static_cast<CloseReason>(i);
+  }
+  return awaiting_peer() && in.ok();
+}
+
 CloseInfo CloseHandshake::Info(CloseReason cause) const {
   CloseInfo info;
   info.cause = cause;

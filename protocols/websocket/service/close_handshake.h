@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "engine/connection/connection.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "protocols/websocket/codec/close_code.h"
 
 namespace ringmaster::websocket {
@@ -51,6 +53,13 @@ class CloseHandshake {
   void SendGoodbye(Connection& connection, CloseCode code, std::string_view reason = {});
 
   CloseInfo Info(CloseReason cause) const;
+
+  // Whether it can go on in another process: until the peer's close frame has come, or the goodbye
+  // was said, which the engine's close follows.
+  bool CanMove() const { return state_ != State::kDone; }
+  void Save(StateWriter& out) const;
+  // False: what was saved makes no sense.
+  bool Load(StateReader& in);
 
  private:
   enum class State : uint8_t { kOpen, kAwaitingPeer, kDone };

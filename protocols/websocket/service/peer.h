@@ -1,5 +1,8 @@
 #pragma once
 
+#include <type_traits>
+
+#include "engine/handoff/saved_context.h"
 #include "protocols/websocket/service/socket_session.h"
 
 namespace ringmaster::websocket {
@@ -19,10 +22,12 @@ class ContextHolder {
 };
 template <>
 class ContextHolder<void> {};
+struct NoSavedContext {};
 
 // A WebSocket connection as its handlers see it: what it can do (Send, Close, ...) is in
 // socket_session.h, and context() is the application's own state, default-constructed when the
-// handshake was accepted and destroyed with the connection, whatever ends it.
+// handshake was accepted (or loaded, when the connection came from another worker process) and
+// destroyed with the connection, whatever ends it.
 template <typename Context>
 class Peer final : public SocketSession, public ContextHolder<Context> {
  private:
@@ -42,6 +47,25 @@ class Peer final : public SocketSession, public ContextHolder<Context> {
   void InvokeBackpressure() override { Call(typed_route().on_backpressure); }
   void InvokeDrained() override { Call(typed_route().on_drained); }
   void InvokeClose(const CloseInfo& info) override { Call(typed_route().on_close, info); }
+  void InvokeHandoff() override { Call(typed_route().on_handoff); }
+  void InvokeAdopted() override { Call(typed_route().on_adopted); }
+
+  bool ContextMoves() const override { return kContextMoves<Context>; }
+  void SaveContextTo(StateWriter& out) const override {
+    if constexpr (std::is_void_v<Context>) {
+      SaveContext(NoSavedContext(), out);
+    } else {
+      SaveContext(this->context(), out);
+    }
+  }
+  bool LoadContextFrom(StateReader& in) override {
+    if constexpr (std::is_void_v<Context>) {
+      NoSavedContext none;
+      return LoadContext(none, in);
+    } else {
+      return LoadContext(this->context(), in);
+    }
+  }
 };
 
 }  // namespace ringmaster::websocket

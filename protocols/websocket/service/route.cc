@@ -78,17 +78,19 @@ http::UpgradeRefusal RouteBase::Refuse(Connection& connection, int counter,
   return refusal;
 }
 
+void RouteBase::UseOptions(Connection& connection) const {
+  connection.EnableIdleProbe();
+  // Also without options of our own: it moves the armed deadline to the first probe.
+  connection.SetOptions(stream ? *stream : connection.shared_options());
+}
+
 void RouteBase::Open(Connection& connection, const http::RequestHead& head,
                      std::unique_ptr<SocketSession> session) {
   SocketSession& opened = *session;
   connection.ReplaceSession(std::move(session));
-  WorkerCounters& counters = connection.worker().counters();
-  counters.protocol[WebSocketCounters::Get().accepted].Add();
-  counters.protocol[WebSocketCounters::Get().open].Add();
-  connection.EnableIdleProbe();
+  connection.worker().counters().protocol[WebSocketCounters::Get().accepted].Add();
   connection.ClearWait();
-  // Also without options of our own: it moves the armed deadline to the first probe.
-  connection.SetOptions(stream ? *stream : connection.shared_options());
+  UseOptions(connection);
   opening_ = &head;
   const absl::Cleanup closed = [this] { opening_ = nullptr; };
   opened.InvokeOpen();

@@ -22,6 +22,17 @@ bool IsMessage(FrameEvent::Kind kind) {
 
 }  // namespace
 
+// Open is who has a session, from the handshake until it has ended or moved to another process.
+SocketSession::SocketSession(RouteBase& route, Connection& connection)
+    : route_(route), connection_(connection) {
+  route_.counters_ = &connection.worker().counters();
+  route_.counters_->protocol[WebSocketCounters::Get().open].Add();
+}
+
+SocketSession::~SocketSession() {
+  route_.counters_->protocol[WebSocketCounters::Get().open].Subtract();
+}
+
 const http::RequestHead& SocketSession::request() const {
   CHECK(route_.opening_ != nullptr);
   return *route_.opening_;
@@ -168,10 +179,6 @@ void SocketSession::OnException(Connection& connection, std::string_view) {
   close_.SendGoodbye(connection, CloseCode::kInternalError);
 }
 
-void SocketSession::OnClosed(Connection& connection, CloseReason reason) {
-  WorkerCounters& counters = connection.worker().counters();
-  counters.protocol[WebSocketCounters::Get().open].Subtract();
-  InvokeClose(close_.Info(reason));
-}
+void SocketSession::OnClosed(Connection&, CloseReason reason) { InvokeClose(close_.Info(reason)); }
 
 }  // namespace ringmaster::websocket

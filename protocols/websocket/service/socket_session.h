@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "engine/connection/connection.h"
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "engine/protocol.h"
 #include "protocols/http/codec/request_head.h"
 #include "protocols/websocket/codec/frame_parser.h"
@@ -65,9 +67,10 @@ class SocketSession : public Session {
   void Close(uint16_t code = static_cast<uint16_t>(CloseCode::kNormal),
              std::string_view reason = {});
 
+  ~SocketSession() override;
+
  protected:
-  SocketSession(RouteBase& route, Connection& connection)
-      : route_(route), connection_(connection) {}
+  SocketSession(RouteBase& route, Connection& connection);
   RouteBase& route() const { return route_; }
 
  private:
@@ -81,6 +84,12 @@ class SocketSession : public Session {
   virtual void InvokeBackpressure() = 0;
   virtual void InvokeDrained() = 0;
   virtual void InvokeClose(const CloseInfo& info) = 0;
+  virtual void InvokeHandoff() = 0;
+  virtual void InvokeAdopted() = 0;
+  // Its context (engine/handoff/saved_context.h). LoadContextFrom may throw.
+  virtual bool ContextMoves() const = 0;
+  virtual void SaveContextTo(StateWriter& out) const = 0;
+  virtual bool LoadContextFrom(StateReader& in) = 0;
 
   std::string_view protocol_name() const final { return "websocket"; }
   size_t OnInput(Connection& connection, std::span<char> input) final;
@@ -93,6 +102,12 @@ class SocketSession : public Session {
   void OnStop(Connection& connection) final;
   void OnKilled(Connection& connection) final;
   void OnException(Connection& connection, std::string_view what) final;
+  // session_move.cc
+  bool CanMove(const Connection& connection) const final;
+  void OnHandoff(Connection& connection) final;
+  void Save(const Connection& connection, StateWriter& out) const final;
+  void OnAdopted(Connection& connection) final;
+  bool Load(StateReader::Part saved);
   void OnClosed(Connection& connection, CloseReason reason) final;
 
   SendResult SendControlFrame(Opcode opcode, std::string_view payload);
