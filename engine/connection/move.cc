@@ -206,7 +206,7 @@ void Connection::Arrive() {
     OnNoMemory();
     return;
   }
-  if (state_ == State::kOpen) Guard([&] { session_->OnAdopted(*this); });
+  Guard([&] { session_->OnAdopted(*this); });
   if (state_ == State::kClosing) return;
   if (!flush_scheduled_) worker_->ScheduleFlush(*this);
   if (state_ == State::kOpen && !offer_scheduled_ &&

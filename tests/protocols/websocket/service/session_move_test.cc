@@ -240,6 +240,7 @@ struct Nothing {};
 
 TEST(WebSocketMove, MovesWithAContextThatCanBeSavedOnly) {
   Process<Unsaveable> unsaveable;
+  Process<Unsaveable> new_process;
   Process<Nothing> nothing;
   Process<Player> player;
   MovingWorker unsaveable_worker(unsaveable.service);
@@ -248,7 +249,7 @@ TEST(WebSocketMove, MovesWithAContextThatCanBeSavedOnly) {
   EXPECT_TRUE(Open(nothing_worker).MoveTo(nothing.service));
   // What the old side has saved would be lost.
   MovingWorker player_worker(player.service);
-  EXPECT_FALSE(Open(player_worker).MoveTo(unsaveable.service));
+  EXPECT_FALSE(Open(player_worker).MoveTo(new_process.service));
 }
 
 TEST(WebSocketMove, GoesOnWhereItIsWhenTheContextCannotBeLoaded) {
