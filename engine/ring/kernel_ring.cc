@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "engine/base/check.h"
+#include "engine/ring/ring_restrictions.h"
 
 namespace ringmaster {
 namespace {
@@ -70,7 +71,7 @@ absl::Status KernelRing::Setup(const RingOptions& options, int& error) {
   io_uring_params parameters = {};
   for (; attempt->name != nullptr; ++attempt) {
     parameters = {};
-    parameters.flags = attempt->flags;
+    parameters.flags = attempt->flags | (options.restricted ? IORING_SETUP_R_DISABLED : 0);
     parameters.cq_entries = options.cq_entries;
     error = -io_uring_queue_init_params(options.sq_entries, &ring_, &parameters);
     if (error == 0) break;
@@ -81,6 +82,12 @@ absl::Status KernelRing::Setup(const RingOptions& options, int& error) {
   if (absl::Status status = SetupBuffers(options, error); !status.ok()) return status;
 
   ring_fd_registered_ = io_uring_register_ring_fd(&ring_) == 1;
+  std::string operations = "any";
+  if (options.restricted) {
+    absl::StatusOr<std::string> restricted = RestrictAndEnable(options, error);
+    if (!restricted.ok()) return restricted.status();
+    operations = *std::move(restricted);
+  }
   batch_wait_supported_ = (parameters.features & kFeatureMinTimeout) != 0;
   sqe_count_max_ = parameters.sq_entries;
   timespecs_.resize(sqe_count_max_);
@@ -88,11 +95,21 @@ absl::Status KernelRing::Setup(const RingOptions& options, int& error) {
   description_ = fmt::format(
       "io_uring: {} (Linux {}+), {} SQEs, {} CQEs, {} buffers of {} bytes, registered descriptor: "
       "{}, "
-      "batched wait: {}",
+      "batched wait: {}, operations: {}",
       attempt->name, attempt->since, parameters.sq_entries, parameters.cq_entries, buffer_count_,
       buffer_bytes_, ring_fd_registered_ ? "yes" : "no (needs 5.18)",
-      batch_wait_supported_ ? "yes" : "no (needs 6.12)");
+      batch_wait_supported_ ? "yes" : "no (needs 6.12)", operations);
   return absl::OkStatus();
+}
+
+// With IORING_SETUP_SINGLE_ISSUER the thread that enables the ring becomes the one that submits.
+absl::StatusOr<std::string> KernelRing::RestrictAndEnable(const RingOptions& options, int& error) {
+  const int restriction_error = -RegisterRestrictions(ring_);
+  error = -EnableRing(ring_);
+  if (error != 0) return ExplainSetupError("io_uring_register (enable)", error, options);
+  restricted_ = restriction_error == 0;
+  if (restricted_) return fmt::format("{} opcodes", std::size(kSubmittedOpcodes));
+  return fmt::format("any (restrictions: {})", std::strerror(restriction_error));
 }
 
 absl::Status KernelRing::SetupBuffers(const RingOptions& options, int& error) {
@@ -146,6 +163,9 @@ uint32_t KernelRing::FlushSubmissions() {
   io_uring_sq& queue = ring_.sq;
   const uint32_t tail = queue.sqe_tail;
   if (queue.sqe_head != tail) {
+    for (uint32_t i = queue.sqe_head; i != tail; ++i) {
+      DCHECK(IsSubmittedOpcode(queue.sqes[i & (sqe_count_max_ - 1)].opcode));
+    }
     queue.sqe_head = tail;
     // The kernel reads the tail inside our own io_uring_enter: program order is enough, but a
     // release store costs nothing here.

@@ -31,6 +31,9 @@ class KernelRing final : public Ring {
 
   // One line for the start-up log: flags in use, what the kernel lacks.
   const std::string& description() const { return description_; }
+  // The kernel refuses every operation that is not in ring_restrictions.h. False where it was not
+  // asked for, or the kernel could not.
+  bool restricted() const { return restricted_; }
 
   void SubmitAcceptMultishot(int listening_fd, UserData user_data) override;
   void SubmitRecvMultishot(int fd, UserData user_data, LinkedTimeout timeout) override;
@@ -67,11 +70,16 @@ class KernelRing final : public Ring {
   // SQEs below which a ring is not worth having: every turn would submit several times.
   static constexpr uint32_t kQueueEntriesMin = 64;
 
+  // For operations that no Submit function makes.
+  io_uring& RingForTest() { return ring_; }
+
  private:
   KernelRing() = default;
   // `error` is the errno of what failed.
   absl::Status Setup(const RingOptions& options, int& error);
   absl::Status SetupBuffers(const RingOptions& options, int& error);
+  // Restricts the ring, which is disabled so far, and enables it. Returns how to say it.
+  absl::StatusOr<std::string> RestrictAndEnable(const RingOptions& options, int& error);
   void AdoptQueues();
   // The next free SQE; submits what is prepared when the queue is full. A linked pair must not
   // straddle a submission, so it reserves both first.
@@ -85,6 +93,7 @@ class KernelRing final : public Ring {
   io_uring ring_ = {};
   bool ring_open_ = false;
   bool ring_fd_registered_ = false;
+  bool restricted_ = false;
   bool batch_wait_supported_ = false;
   uint32_t sqe_count_max_ = 0;
   std::string description_;

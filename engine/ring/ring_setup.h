@@ -12,6 +12,8 @@ struct RingOptions {
   uint32_t cq_entries = 4096;
   uint32_t buffer_count = 128;  // a power of two
   uint32_t buffer_bytes = 16 * 1024 + 64;
+  // Only the operations that KernelRing submits, see ring_restrictions.h.
+  bool restricted = true;
 };
 
 // What one attempt at io_uring_setup(2) asks for, best first. `since` is the kernel that brought
