@@ -29,6 +29,13 @@ struct AdminOptions {
   bool operator==(const AdminOptions&) const = default;
 };
 
+// What a serving worker may still ask of the kernel (engine/sandbox).
+enum class SandboxMode : uint8_t {
+  kOff,
+  kOn,        // what the kernel can; what it cannot is logged
+  kRequired,  // a worker that cannot be sandboxed does not start
+};
+
 // Limits and shape of the whole server, shared by every worker.
 struct ServerOptions {
   std::string name = "ringmaster";
@@ -68,6 +75,16 @@ struct ServerOptions {
   // wave. What is left a close timeout later is closed.
   Duration drain_timeout = std::chrono::seconds(60);
   Duration drain_spread = std::chrono::seconds(10);
+  // Whom workers and the admin process become before they serve, names or numbers. Empty = the user
+  // that started the server, and the group of `user`. The master stays what it is: it binds, spawns
+  // and owns the pid file and the sockets' files.
+  std::string user;
+  std::string group;
+  // Workers and the admin process give up system calls (refused_calls.h: another program, other
+  // processes, mounts, namespaces, ...) and ring operations (ring_restrictions.h) that serving
+  // needs not. Names in sandbox_allow are not refused: "mprotect" for a compiler at run time.
+  SandboxMode sandbox = SandboxMode::kOn;
+  std::vector<std::string> sandbox_allow;
   // Files of this instance; empty = derived from the name under $XDG_RUNTIME_DIR, /run or /tmp.
   std::string pid_file;
   std::string control_socket;
@@ -135,8 +152,11 @@ struct ListenerDefinition {
 class ServerDefinition {
  public:
   ServerOptions options;
-  // In the worker, before its first accept. A non-ok status stops the start, or abandons the
-  // reload.
+  // In the worker, still as the master's user: opens what ServerOptions::user may not (a log, a
+  // key). A non-ok status of this or the next stops the start, or abandons the reload.
+  std::function<absl::Status()> on_worker_open;
+  // In the worker, before its first accept, as ServerOptions::user and not yet in the sandbox: the
+  // place to start programs.
   std::function<absl::Status(Worker&)> on_worker_start;
   // In the worker, after its last connection is gone.
   std::function<void(Worker&)> on_worker_stop;

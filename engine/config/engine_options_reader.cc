@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "engine/config/units.h"
+#include "engine/sandbox/refused_calls.h"
 
 namespace ringmaster::config {
 namespace {
@@ -76,6 +77,20 @@ void ReadMode(const ConfigValue& value, uint32_t& out) {
                              ? std::string(value.json().raw)
                              : "something else",
                          number ? fmt::format("; write \"0{}\"", value.json().raw) : ""));
+}
+
+void ReadSandbox(ConfigObject& object, ServerOptions& out) {
+  object.Read("user", out.user);
+  object.Read("group", out.group);
+  constexpr std::pair<std::string_view, SandboxMode> kModes[] = {
+      {"off", SandboxMode::kOff}, {"on", SandboxMode::kOn}, {"required", SandboxMode::kRequired}};
+  object.ReadChoice("sandbox", out.sandbox, kModes);
+  const auto allow = object.Get("sandbox_allow");
+  if (!allow || !allow->Read(out.sandbox_allow)) return;
+  for (const ConfigValue& name : allow->Items()) {
+    const absl::Status status = CheckAllowedCall(name.json().string);
+    if (!status.ok()) name.Fail(std::string(status.message()));
+  }
 }
 
 }  // namespace
@@ -219,6 +234,7 @@ void ReadServerOptions(ConfigObject& object, ServerOptions& out) {
                                                FormatDuration(out.handler_kill_timeout)));
   }
   object.Read("timings", out.timings);
+  ReadSandbox(object, out);
 }
 
 void ReadLogging(ConfigObject& object, ServerOptions& out) {

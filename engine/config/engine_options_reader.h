@@ -37,7 +37,7 @@ void ReadAddressLimits(ConfigObject& object, AddressLimits& out);
 void ReadAdmin(ConfigObject& object, AdminOptions& out);
 
 // At the root: name, workers, pin_workers, pid_file, control_socket, stop_timeout, ready_timeout,
-// drain_*, handler_timeout, handler_kill_timeout, timings.
+// drain_*, handler_timeout, handler_kill_timeout, timings, user, group, sandbox, sandbox_allow.
 void ReadServerOptions(ConfigObject& object, ServerOptions& out);
 // logging: level, format, file.
 void ReadLogging(ConfigObject& object, ServerOptions& out);

@@ -27,6 +27,7 @@
 #include "engine/process/status_watch.h"
 #include "engine/process/worker_inheritance.h"
 #include "engine/process/worker_main.h"
+#include "engine/sandbox/sandbox.h"
 
 namespace ringmaster {
 namespace {
@@ -100,6 +101,7 @@ absl::Status Validate(const ServerDefinition& server, const ProgramInfo& info,
     if (!admin.ok()) return admin.status();
   }
   const ServerOptions& options = server.options;
+  if (absl::Status status = CheckSandbox(options); !status.ok()) return status;
   return log::Setup(options.log_level, options.log_format, "", "check");
 }
 

@@ -1,63 +1,30 @@
 #include "engine/process/unix_socket_file.h"
 
 #include <fmt/format.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <string>
 #include <utility>
-#include <vector>
+
+#include "engine/sandbox/account.h"
 
 namespace ringmaster {
 namespace {
-
-constexpr size_t kAccountBufferBytes = 64 * 1024;
-
-bool ParseId(const std::string& text, uint32_t& id) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-// Names and numbers; -1 (unchanged) for an empty name, as chown(2) takes it.
-absl::StatusOr<uid_t> FindUser(const std::string& name) {
-  uid_t id = static_cast<uid_t>(-1);
-  if (name.empty() || ParseId(name, id)) return id;
-  std::vector<char> buffer(kAccountBufferBytes);
-  passwd entry = {};
-  passwd* found = nullptr;
-  ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) {
-    return absl::InvalidArgumentError(fmt::format("there is no user \"{}\" here", name));
-  }
-  return found->pw_uid;
-}
-
-absl::StatusOr<gid_t> FindGroup(const std::string& name) {
-  gid_t id = static_cast<gid_t>(-1);
-  if (name.empty() || ParseId(name, id)) return id;
-  std::vector<char> buffer(kAccountBufferBytes);
-  group entry = {};
-  group* found = nullptr;
-  ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) {
-    return absl::InvalidArgumentError(fmt::format("there is no group \"{}\" here", name));
-  }
-  return found->gr_gid;
-}
 
 bool IsAbstract(const Address& address) {
   return address.unix_path().empty() || address.unix_path()[0] == '\0';
 }
 
 absl::Status SetOwnerAndMode(const std::string& path, const ListenerDefinition& listener) {
-  const absl::StatusOr<uid_t> user = FindUser(listener.unix_owner);
+  // -1: unchanged, chown(2).
+  absl::StatusOr<uid_t> user = static_cast<uid_t>(-1);
+  if (!listener.unix_owner.empty()) user = FindUser(listener.unix_owner);
   if (!user.ok()) return user.status();
-  const absl::StatusOr<gid_t> group = FindGroup(listener.unix_group);
+  absl::StatusOr<gid_t> group = static_cast<gid_t>(-1);
+  if (!listener.unix_group.empty()) group = FindGroup(listener.unix_group);
   if (!group.ok()) return group.status();
   if (::lchown(path.c_str(), *user, *group) != 0) {
     return absl::ErrnoToStatus(

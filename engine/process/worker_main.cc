@@ -31,6 +31,15 @@ int Fail(const WorkerInheritance& role, std::string_view reason) {
   return 1;
 }
 
+absl::Status CallOnWorkerOpen(const ServerDefinition& server) {
+  if (!server.on_worker_open) return absl::OkStatus();
+  try {
+    return server.on_worker_open();
+  } catch (const std::exception& exception) {
+    return absl::InternalError(exception.what());
+  }
+}
+
 // `top` and `perf` show it (15 bytes); `ps` shows argv[0], which the master chose.
 void SetThreadName(const ServerOptions& options, const WorkerInheritance& role) {
   const std::string name = role.admin
@@ -95,6 +104,9 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
         SharedLimits::Map(UniqueFd(role.limits_fd), server);
     if (!mapped.ok()) return Fail(role, std::string(mapped.status().message()));
     limits = *std::move(mapped);
+  }
+  if (status = CallOnWorkerOpen(server); !status.ok()) {
+    return Fail(role, fmt::format("on_worker_open: {}", std::string(status.message())));
   }
   if (role.connections_max > 0) server.options.worker_connections_max = role.connections_max;
 

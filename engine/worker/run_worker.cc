@@ -11,6 +11,8 @@
 #include "engine/base/log.h"
 #include "engine/process/control_message.h"
 #include "engine/ring/kernel_ring.h"
+#include "engine/sandbox/privilege_drop.h"
+#include "engine/sandbox/sandbox.h"
 #include "engine/worker/watchdog.h"
 #include "engine/worker/worker.h"
 
@@ -57,6 +59,7 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
   ring_options.cq_entries = server.options.ring_entries * 4;
   ring_options.buffer_count = server.options.receive_buffer_count;
   ring_options.buffer_bytes = server.options.receive_buffer_bytes;
+  ring_options.restricted = server.options.sandbox != SandboxMode::kOff;
   absl::StatusOr<std::unique_ptr<KernelRing>> ring = KernelRing::Create(ring_options);
   if (!ring.ok()) {
     log::Get().error("worker {} cannot start: {}", environment.index,
@@ -65,6 +68,16 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
   }
   // All workers have the same: one of them says it.
   if (environment.index == 0 && !environment.admin) log::Get().info("{}", (*ring)->description());
+
+  // Behind the ring: root's rings do not count against RLIMIT_MEMLOCK, and sysctl
+  // kernel.io_uring_disabled=1 lets nobody else make one. In front of the application's code.
+  if (const absl::Status status = DropPrivileges(server.options.user, server.options.group);
+      !status.ok()) {
+    log::Get().error("worker {} cannot start: {}", environment.index,
+                     std::string(status.message()));
+    return 1;
+  }
+  const bool ring_restricted = (*ring)->restricted();
 
   Worker worker(server, environment, *std::move(ring));
   if (server.on_worker_start) {
@@ -83,6 +96,13 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
   worker.Start();
   {
     const std::unique_ptr<Watchdog> watchdog = StartWatchdog(server.options, environment, worker);
+    const absl::Status status =
+        EnterSandbox(server.options, ring_restricted, /*say=*/environment.index == 0);
+    if (!status.ok()) {
+      log::Get().error("worker {} cannot start: {}", environment.index,
+                       std::string(status.message()));
+      return 1;
+    }
     if (environment.control_fd >= 0 &&
         !ControlPacket{ControlMessage::kReady}.Send(environment.control_fd)) {
       return 0;  // the master is gone

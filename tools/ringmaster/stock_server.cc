@@ -50,9 +50,10 @@ StockServer::StockServer(config::ServerConfig config) : config_(std::move(config
   if (config_.logging.access_log != LoggingConfig::AccessLog::kOff) {
     access_log_ = std::make_unique<AccessLogFile>(config_.logging.access_log_file,
                                                   config_.server.log_format == "json");
+    definition_.on_worker_open = [this] { return access_log_->Open(); };
     definition_.on_worker_start = [this](Worker& worker) {
       worker.AddTimer(kAccessLogDelay, kAccessLogDelay, [this] { access_log_->Flush(); });
-      return access_log_->Open();
+      return absl::OkStatus();
     };
     definition_.on_worker_stop = [this](Worker&) { access_log_->Flush(); };
   }

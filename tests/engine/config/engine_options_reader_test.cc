@@ -167,6 +167,35 @@ TEST(ReadServerOptions, ReadsEveryField) {
   EXPECT_EQ(options.drain_spread, seconds(8));
 }
 
+TEST(ReadServerOptions, ReadsTheSandbox) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };
+  EXPECT_EQ(MessagesOf(R"({"user": "www-data", "group": "33", "sandbox": "required",
+                          "sandbox_allow": ["mprotect", "io_uring_setup"]})",
+                       read),
+            "");
+  EXPECT_EQ(options.user, "www-data");
+  EXPECT_EQ(options.group, "33");
+  EXPECT_EQ(options.sandbox, SandboxMode::kRequired);
+  EXPECT_EQ(options.sandbox_allow, (std::vector<std::string>{"mprotect", "io_uring_setup"}));
+  EXPECT_EQ(MessagesOf(R"({"sandbox": "off"})", read), "");
+  EXPECT_EQ(options.sandbox, SandboxMode::kOff);
+}
+
+TEST(ReadServerOptions, RefusesASandboxThatCannotBe) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };
+  EXPECT_EQ(
+      MessagesOf("{\n\"sandbox_allow\": [\"mprotect\",\n\"exceve\", \"getrandom\"]}", read),
+      "a.json:3: sandbox_allow[1]: the sandbox refuses no system call \"exceve\"; there is "
+      "nothing to allow (did you mean \"execve\"?)\n"
+      "a.json:3: sandbox_allow[2]: the sandbox refuses no system call \"getrandom\"; there is "
+      "nothing to allow");
+  EXPECT_THAT(MessagesOf(R"({"sandbox": true})", read), HasSubstr("a.json:1: sandbox: "));
+  EXPECT_THAT(MessagesOf(R"({"sandbox": "strict"})", read), HasSubstr("\"required\""));
+  EXPECT_THAT(MessagesOf(R"({"user": ""})", read), HasSubstr("a.json:1: user: "));
+}
+
 TEST(ReadServerOptions, TakesWorkersAsANumberOrAuto) {
   ServerOptions options;
   const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };

@@ -173,7 +173,10 @@ TEST_F(Schema, ExampleShowsTheDefaultsAtTheRoot) {
   EXPECT_TRUE(plain->limits == defaults.limits);
   EXPECT_TRUE(plain->logging == defaults.logging);
   ServerOptions server = plain->server;
-  // These have no default that could be written down: they are derived from the name.
+  // These have no default that could be written down: they are derived from the name, or stay as
+  // the process was started.
+  server.user.clear();
+  server.group.clear();
   server.pid_file.clear();
   server.control_socket.clear();
   server.log_file.clear();
