@@ -87,6 +87,19 @@ void AppendMemory(std::string& out, const ProcessMemory& memory) {
          memory.resident_bytes(), memory.anonymous_bytes, memory.file_bytes, memory.shared_bytes);
 }
 
+// As the kernel reports it; null where there is no process to look at.
+void AppendSandbox(std::string& out, const std::optional<SandboxState>& sandbox) {
+  if (!sandbox) {
+    out += R"("sandbox":null)";
+    return;
+  }
+  Append(out,
+         R"("sandbox":{{"uid":{},"gid":{},"groups":[{}],"capabilities":"{:016x}",)"
+         R"("bounding_capabilities":"{:016x}","no_new_privs":{},"seccomp":"{}"}})",
+         sandbox->uid, sandbox->gid, fmt::join(sandbox->groups, ","), sandbox->capabilities,
+         sandbox->bounding_capabilities, sandbox->no_new_privs, SeccompName(sandbox->seccomp));
+}
+
 // The members without their braces.
 void AppendWorker(std::string& out, const WorkerSnapshot& worker,
                   const StatusJsonOptions& options) {
@@ -99,6 +112,8 @@ void AppendWorker(std::string& out, const WorkerSnapshot& worker,
          worker.cpu, worker.uptime_seconds, worker.restarts, worker.last_exit_status,
          worker.last_exit_signal, worker.stuck_replaced);
   AppendMemory(out, worker.memory);
+  out += ',';
+  AppendSandbox(out, worker.sandbox);
   out += ',';
   AppendCounted(out, worker.counted, options);
 }

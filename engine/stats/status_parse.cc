@@ -1,5 +1,6 @@
 #include <simdjson.h>
 
+#include <charconv>
 #include <set>
 
 #include "engine/stats/status_snapshot.h"
@@ -88,6 +89,34 @@ FiguresSnapshot ReadCounted(const element& from) {
           ReadHistogram(from, "turn_time")};
 }
 
+uint64_t Hexadecimal(const element& from, std::string_view key) {
+  const std::string_view text = ValueOr<std::string_view>(from, key, "");
+  uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  return value;
+}
+
+std::optional<SandboxState> ReadSandbox(const element& from) {
+  element object;
+  if (from["sandbox"].get(object) != simdjson::SUCCESS || !object.is_object()) return std::nullopt;
+  SandboxState sandbox;
+  sandbox.uid = static_cast<uint32_t>(Uint64(object, "uid"));
+  sandbox.gid = static_cast<uint32_t>(Uint64(object, "gid"));
+  ForEachElement(object, "groups", [&](const element& group) {
+    uint64_t id = 0;
+    if (group.get(id) == simdjson::SUCCESS) sandbox.groups.push_back(static_cast<uint32_t>(id));
+  });
+  sandbox.capabilities = Hexadecimal(object, "capabilities");
+  sandbox.bounding_capabilities = Hexadecimal(object, "bounding_capabilities");
+  sandbox.no_new_privs = ValueOr(object, "no_new_privs", false);
+  const std::string seccomp = Text(object, "seccomp");
+  using Seccomp = SandboxState::Seccomp;
+  for (const Seccomp mode : {Seccomp::kOff, Seccomp::kStrict, Seccomp::kFilter}) {
+    if (seccomp == SeccompName(mode)) sandbox.seccomp = mode;
+  }
+  return sandbox;
+}
+
 WorkerSnapshot ReadWorker(const element& from) {
   WorkerSnapshot worker;
   worker.index = static_cast<uint32_t>(Uint64(from, "index"));
@@ -102,6 +131,7 @@ WorkerSnapshot ReadWorker(const element& from) {
   worker.last_exit_status = Int32(from, "last_exit_status");
   worker.last_exit_signal = Int32(from, "last_exit_signal");
   worker.memory = ReadMemory(from);
+  worker.sandbox = ReadSandbox(from);
   worker.counted = ReadCounted(from);
   return worker;
 }

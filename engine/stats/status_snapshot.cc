@@ -69,6 +69,7 @@ WorkerSnapshot Read(uint32_t index, const SharedSlot& slot, TimePoint now) {
   worker.last_exit_status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 0;
   worker.last_exit_signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
   worker.memory = ProcessMemory::Of(worker.pid);
+  worker.sandbox = SandboxState::OfProcess(worker.pid);
   worker.counted = Read(slot.counters);
   return worker;
 }

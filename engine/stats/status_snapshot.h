@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/base/time.h"
+#include "engine/sandbox/sandbox_state.h"
 #include "engine/stats/histogram.h"
 #include "engine/stats/process_memory.h"
 #include "engine/stats/shared_block.h"
@@ -71,6 +72,8 @@ struct WorkerSnapshot {
   int32_t last_exit_status = 0;
   int32_t last_exit_signal = 0;
   ProcessMemory memory;
+  // nullopt: no process now, or one that may not be seen.
+  std::optional<SandboxState> sandbox;
   FiguresSnapshot counted;
 };
 

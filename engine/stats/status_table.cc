@@ -70,6 +70,22 @@ std::string ReloadLine(const StatusSnapshot& status) {
   return out + '\n';
 }
 
+// What holds for the workers, by what the kernel reports of them; a line for each difference, as
+// between those from before a change and after.
+std::string Sandboxes(const std::vector<WorkerSnapshot>& workers) {
+  std::vector<std::string> lines;
+  for (const WorkerSnapshot& worker : workers) {
+    if (!worker.sandbox || worker.state != SlotStateName(SlotState::kReady)) continue;
+    std::string line = worker.sandbox->Describe();
+    if (std::find(lines.begin(), lines.end(), line) == lines.end()) {
+      lines.push_back(std::move(line));
+    }
+  }
+  std::string out;
+  for (const std::string& line : lines) out += fmt::format("workers as   {}\n", line);
+  return out;
+}
+
 }  // namespace
 
 std::string StatusTable(const StatusSnapshot& status) {
@@ -81,6 +97,7 @@ std::string StatusTable(const StatusSnapshot& status) {
     out += fmt::format("listening on {}\n", listener);
   }
   if (status.admin) out += fmt::format("admin on     {}\n", status.admin_listener);
+  out += Sandboxes(status.workers);
   out += '\n';
   out += fmt::format(kRow, "process", "pid", "state", "uptime", "open", "accepted", "refused",
                      "messages", "handler p50", "handler p99", "stalls", "memory", "restarts");

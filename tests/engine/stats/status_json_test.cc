@@ -84,6 +84,53 @@ TEST(StatusSnapshot, ComesBackFromItsJsonWithTheSameFiguresAndPercentiles) {
   }
 }
 
+SandboxState Dropped() {
+  SandboxState sandbox;
+  sandbox.uid = 33;
+  sandbox.gid = 34;
+  sandbox.groups = {4, 34};
+  sandbox.capabilities = 0x400;
+  sandbox.bounding_capabilities = 0x1fffeffffff;
+  sandbox.no_new_privs = true;
+  sandbox.seccomp = SandboxState::Seccomp::kFilter;
+  return sandbox;
+}
+
+TEST(StatusSnapshot, BringsBackWhatAWorkerMayDo) {
+  StatusSnapshot written = StatusSnapshot::Take(*BlockOfTwoWorkers(), MonotonicNow());
+  EXPECT_FALSE(written.workers[0].sandbox.has_value()) << "it has no process";
+  written.workers[0].sandbox = Dropped();
+  absl::StatusOr<StatusSnapshot> read = StatusSnapshot::Parse(StatusJson(written));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->workers[0].sandbox, written.workers[0].sandbox);
+  EXPECT_FALSE(read->workers[1].sandbox.has_value());
+  for (const auto seccomp :
+       {std::optional<SandboxState::Seccomp>(), {SandboxState::Seccomp::kOff}}) {
+    written.workers[0].sandbox->seccomp = seccomp;
+    read = StatusSnapshot::Parse(StatusJson(written));
+    EXPECT_EQ(read->workers[0].sandbox->seccomp, seccomp);
+  }
+}
+
+TEST(StatusTable, SaysOnceWhatAllReadyWorkersMayDo) {
+  StatusSnapshot status = StatusSnapshot::Take(*BlockOfTwoWorkers(), MonotonicNow());
+  for (WorkerSnapshot& worker : status.workers) {
+    worker.state = "ready";
+    worker.sandbox = Dropped();
+  }
+  const std::string line = "workers as   user 33, group 34 (4, 34), capabilities 0x400";
+  std::string table = StatusTable(status);
+  const size_t found = table.find(line);
+  ASSERT_NE(found, std::string::npos) << table;
+  EXPECT_EQ(table.find("workers as", found + 1), std::string::npos) << table;
+  // One that has not got so far yet is no difference.
+  status.workers[1].state = "starting";
+  status.workers[1].sandbox->seccomp = SandboxState::Seccomp::kOff;
+  EXPECT_EQ(StatusTable(status).find("not filtered"), std::string::npos);
+  status.workers[1].state = "ready";
+  EXPECT_NE(StatusTable(status).find("not filtered"), std::string::npos);
+}
+
 TEST(StatusSnapshot, RefusesWhatIsNoJsonAndTakesWhatAnotherReleaseLeavesOut) {
   EXPECT_FALSE(StatusSnapshot::Parse("error starting").ok());
   EXPECT_FALSE(StatusSnapshot::Parse("[]").ok());
