@@ -3,6 +3,7 @@
 
 #include "engine/connection/guard.h"
 #include "engine/listener/farewell.h"
+#include "engine/worker/fresh_grace.h"
 #include "engine/worker/worker.h"
 
 // How a worker ends whose place another has. It does not hurry: what could not be handed over comes
@@ -11,8 +12,6 @@
 namespace ringmaster {
 namespace {
 
-// What has just been accepted may have its first request on the way.
-constexpr Duration kFreshConnectionGrace = std::chrono::milliseconds(500);
 constexpr Duration kTickMin = std::chrono::milliseconds(5);
 // After the last was told to go.
 constexpr Duration kGoodbyeMax = std::chrono::seconds(5);

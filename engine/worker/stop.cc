@@ -3,20 +3,13 @@
 #include "engine/connection/guard.h"
 #include "engine/handoff/giver.h"
 #include "engine/listener/farewell.h"
+#include "engine/worker/fresh_grace.h"
 #include "engine/worker/worker.h"
 
 // How a worker ends: the door closes, what was received is answered, then it drains to nothing in
 // flight.
 
 namespace ringmaster {
-namespace {
-
-// A connection that has not sent anything yet may have its first request on the way: it gets this
-// long.
-constexpr Duration kFreshConnectionGrace = std::chrono::milliseconds(500);
-
-}  // namespace
-
 void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
