@@ -18,7 +18,7 @@ struct CommandName {
   std::string_view name;
   Command command;
 };
-constexpr std::array<CommandName, 11> kCommands = {{{"start", Command::kStart},
+constexpr std::array<CommandName, 12> kCommands = {{{"start", Command::kStart},
                                                     {"stop", Command::kStop},
                                                     {"restart", Command::kRestart},
                                                     {"reload", Command::kReload},
@@ -27,10 +27,11 @@ constexpr std::array<CommandName, 11> kCommands = {{{"start", Command::kStart},
                                                     {"connections", Command::kConnections},
                                                     {"kill", Command::kKill},
                                                     {"check", Command::kCheck},
+                                                    {"doctor", Command::kDoctor},
                                                     {"help", Command::kHelp},
                                                     {"version", Command::kVersion}}};
 constexpr std::string_view kCommandList =
-    "start, stop, restart, reload, upgrade, status, connections, kill and check";
+    "start, stop, restart, reload, upgrade, status, connections, kill, check and doctor";
 
 // Insertions, deletions, substitutions and swaps of neighbours between two words: what fingers do.
 size_t EditDistance(std::string_view a, std::string_view b) {
@@ -167,7 +168,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
     return WrongOption("--wait", "reload");
   }
   if (line.now && line.command != Command::kStop) return WrongOption("--now", "stop");
-  if (line.json && line.command != Command::kStatus && line.command != Command::kConnections) {
+  if (line.json && line.command != Command::kStatus && line.command != Command::kConnections &&
+      line.command != Command::kDoctor) {
     return WrongOption("--json", "status");
   }
   if (line.watch && line.command != Command::kStatus) return WrongOption("--watch", "status");

@@ -22,6 +22,7 @@ enum class Command {
   kReload,
   kRestart,
   kUpgrade,
+  kDoctor,
 };
 
 // What the user typed: a command, its options, and at most one argument of the program's own (the

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/doctor/doctor.h"
 #include "engine/process/admin_server.h"
 #include "engine/process/command_line.h"
 #include "engine/process/connections_command.h"
@@ -74,6 +75,7 @@ int PrintHelp(std::string_view program, const ProgramInfo& info) {
       "                   --json for programs\n"
       "  kill ID...       close connections, by their ids in that list\n"
       "  check            check the configuration; nothing is started\n"
+      "  doctor           examine the machine: kernel, limits, sysctls, network, CPUs; --json\n"
       "  -h, --help       this text\n"
       "  -V, --version    the version\n\n"
       "Signals to the master: SIGTERM and SIGQUIT stop gracefully; SIGINT too, a second one at "
@@ -260,6 +262,7 @@ int Main(ServerDefinition& server, int argc, char** argv, const ProgramInfo& inf
     return TakeOver(server, info, *paths, info.worker_arguments.value_or(arguments), **master);
   }
   if (line->command == Command::kCheck) return Check(server, info, *paths);
+  if (line->command == Command::kDoctor) return doctor::DoctorCommand(server, *paths, line->json);
   if (line->command == Command::kRestart) {
     const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths->pid_file);
     if (!holder.ok()) return Fail(holder.status());

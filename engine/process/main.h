@@ -12,9 +12,11 @@ namespace ringmaster {
 //     PROGRAM status [--json]    what it does now
 //     PROGRAM connections, kill  which connections there are; close one
 //     PROGRAM check              is the definition sound?
+//     PROGRAM doctor             is the machine fit for it?
 //     PROGRAM --help, --version
 //
-// Returns the exit status: 0 done; 1 it failed, or `stop` found nothing that runs; 2 wrong usage;
+// Returns the exit status: 0 done; 1 it failed, `stop` found nothing that runs, or `doctor` found
+// what keeps the server from starting; 2 wrong usage;
 // 3 `status` or `connections` found nothing that runs (as init scripts say it).
 //
 // Workers are the same program started again: everything before Main runs in each of them too, so

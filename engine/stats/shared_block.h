@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/time.h"
 #include "engine/base/unique_fd.h"
 #include "engine/stats/counters.h"
 #include "engine/stats/loop_pulse.h"

@@ -25,10 +25,12 @@ config::ReadOptions ReadOptionsFor(const std::string& path) {
   return options;
 }
 
-absl::StatusOr<config::ServerConfig> Load(const std::string& path) {
+absl::StatusOr<config::ServerConfig> Load(const std::string& path, bool check_machine) {
   const absl::StatusOr<std::string> text = LoadConfigurationText(path);
   if (!text.ok()) return text.status();
-  return config::ParseServerConfig(*text, path, ReadOptionsFor(path));
+  config::ReadOptions options = ReadOptionsFor(path);
+  options.check_machine = check_machine;
+  return config::ParseServerConfig(*text, path, options);
 }
 
 int Run(int argc, char** argv) {
@@ -54,17 +56,19 @@ int Run(int argc, char** argv) {
   const bool serves =
       line.ok() && (line->command == Command::kStart || line->command == Command::kRestart ||
                     line->command == Command::kCheck);
+  // `doctor` says what the machine lacks; the first thing must not keep it from saying the rest.
+  const bool examines = line.ok() && line->command == Command::kDoctor;
   config::ServerConfig config;
   absl::Status error;
   if (line.ok() && !line->argument.empty()) {
     info.configuration = line->argument;
-    absl::StatusOr<config::ServerConfig> loaded = Load(line->argument);
+    absl::StatusOr<config::ServerConfig> loaded = Load(line->argument, !examines);
     if (loaded.ok()) {
       config = *std::move(loaded);
     } else {
       error = loaded.status();
       // A file that was broken since the start must not keep its server from being stopped.
-      if (!serves) {
+      if (!serves && !examines) {
         if (const absl::StatusOr<std::string> text = LoadConfigurationText(line->argument);
             text.ok()) {
           config::ConfigDocument document(line->argument, *text);

@@ -51,6 +51,16 @@ TEST(CommandLine, WatchTakesAnIntervalIfANumberFollows) {
   EXPECT_EQ(ErrorOf({"stop", "--watch"}), "option --watch belongs to the command \"status\"");
 }
 
+TEST(CommandLine, ExaminesTheMachineForAConfiguration) {
+  const absl::StatusOr<CommandLine> line =
+      ParseCommandLine({"doctor", "--json", "server.json"}, true);
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->command, Command::kDoctor);
+  EXPECT_TRUE(line->json);
+  EXPECT_EQ(line->argument, "server.json");
+  EXPECT_NE(ErrorOf({"docter"}).find("did you mean \"doctor\"?"), std::string::npos);
+}
+
 TEST(CommandLine, TakesAnArgumentThatLooksLikeAnOptionAfterTwoDashes) {
   const absl::StatusOr<CommandLine> line = ParseCommandLine({"check", "--", "-odd.json"}, true);
   ASSERT_TRUE(line.ok());
