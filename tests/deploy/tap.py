@@ -5,6 +5,7 @@
 """
 
 import sys
+import time
 import traceback
 
 
@@ -22,6 +23,7 @@ class Cases:
 
     def run(self, name, function, *arguments):
         self.count += 1
+        begin = time.monotonic()
         try:
             function(*arguments)
             print(f"ok {self.count} - {name}", flush=True)
@@ -32,6 +34,8 @@ class Cases:
             print(f"not ok {self.count} - {name}", flush=True)
             for line in traceback.format_exc().splitlines():
                 print(f"# {line}", flush=True)
+        if (seconds := time.monotonic() - begin) > 5:
+            print(f"# {seconds:.0f} s", flush=True)
 
     def __exit__(self, kind, error, trace):
         if kind is None:
