@@ -185,6 +185,14 @@ class ServerDefinition {
   // by every worker.
   std::vector<std::function<absl::Status()>> validators;
 
+  // In a worker, from any of its handlers: asks the master to reload, as its reload command does.
+  // Nothing happens in a process that is no worker.
+  void Reload() const {
+    if (request_reload) request_reload();
+  }
+  // Set by RunWorker.
+  std::function<void()> request_reload;
+
   // error(), listeners that cannot keep what their definition says, then every validator.
   absl::Status Validate() const;
 

@@ -17,6 +17,7 @@
 #include "engine/base/log.h"
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
+#include "engine/process/socket_activation.h"
 #include "engine/process/unix_socket_file.h"
 
 namespace ringmaster {
@@ -160,10 +161,36 @@ absl::Status ListeningSockets::CheckAddresses(const ServerDefinition& server) {
 }
 
 absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(
-    const ServerDefinition& server, uint32_t worker_count) {
+    const ServerDefinition& server, uint32_t worker_count, ActivatedSockets* activated) {
   std::unique_ptr<ListeningSockets> sockets(new ListeningSockets());
+  if (activated != nullptr) {
+    const absl::Status status = sockets->TakeActivated(server, worker_count, *activated);
+    if (!status.ok()) return status;
+  }
   if (const absl::Status status = sockets->Add(server, worker_count); !status.ok()) return status;
   return sockets;
+}
+
+absl::Status ListeningSockets::TakeActivated(const ServerDefinition& server, uint32_t worker_count,
+                                             ActivatedSockets& activated) {
+  const std::vector<std::string> keys = ListenerKeys(server);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const ListenerDefinition& listener = *server.listeners()[i];
+    absl::StatusOr<std::vector<UniqueFd>> given = activated.TakeFor(listener.address, worker_count);
+    if (!given.ok()) return given.status();
+    if (given->empty()) continue;
+    Group& group = groups_.emplace_back();
+    group.key = keys[i];
+    group.address = listener.address;
+    group.sockets = *std::move(given);
+    group.served_count = static_cast<uint32_t>(group.sockets.size());
+    group.shared = group.sockets.size() == 1;
+    group.given = true;
+  }
+  for (const std::string& unused : activated.Unused()) {
+    log::Get().warn("no listener has the address of the socket that was passed: {}", unused);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ListeningSockets::Add(const ServerDefinition& server, uint32_t worker_count) {
@@ -194,7 +221,9 @@ absl::Status ListeningSockets::Grow(Group& group, const ListenerDefinition& list
   for (const UniqueFd& fd : group.sockets) {
     if (::listen(fd.get(), listener.backlog) != 0) return Explain(errno, listener);
   }
-  if (group.address.is_unix() || group.sockets.size() >= worker_count) return absl::OkStatus();
+  if (group.shared || group.given || group.sockets.size() >= worker_count) {
+    return absl::OkStatus();
+  }
   const absl::Status steered = Steer(group.sockets, group.served_count);
   return steered.ok() ? OpenTcp(group, listener, worker_count) : steered;
 }
@@ -220,6 +249,7 @@ absl::Status ListeningSockets::OpenUnix(Group& group, const ListenerDefinition& 
   absl::StatusOr<UniqueFd> fd = OpenUnixListener(listener);
   if (!fd.ok()) return fd.status();
   group.served_count = 1;
+  group.shared = true;
   group.sockets.push_back(std::move(*fd));
   struct stat file = {};
   const std::string path(listener.address.unix_path());
@@ -238,7 +268,7 @@ void ListeningSockets::Keep(const ServerDefinition& server, uint32_t worker_coun
       Remove(i);
       continue;
     }
-    if (group.address.is_unix()) continue;
+    if (group.shared || group.given) continue;
     group.served_count = worker_count;
     if (group.sockets.size() == worker_count) {
       SteerNoMore(group.sockets);
@@ -255,8 +285,9 @@ std::vector<ListeningSocket> ListeningSockets::ForWorker(const ServerDefinition&
   std::vector<ListeningSocket> given;
   for (uint32_t listener = 0; listener < keys.size(); ++listener) {
     const Group& group = At(keys[listener]);
-    if (group.address.is_unix()) {
-      given.push_back({listener, group.sockets.front().get()});
+    // More workers than sockets: they share.
+    if (group.shared || worker >= group.sockets.size()) {
+      given.push_back({listener, group.sockets[worker % group.sockets.size()].get()});
       continue;
     }
     for (size_t i = worker; i < group.sockets.size(); i += worker_count) {
@@ -279,6 +310,8 @@ void ListeningSockets::Save(StateWriter& out, std::vector<int>& kept) const {
     out.Bytes(group.key);
     out.Bytes(group.address.ToString());
     out.Unsigned(group.served_count);
+    out.Bool(group.shared);
+    out.Bool(group.given);
     out.Unsigned(group.device);
     out.Unsigned(group.inode);
     out.Unsigned(group.sockets.size());
@@ -299,6 +332,8 @@ std::unique_ptr<ListeningSockets> ListeningSockets::Resume(StateReader& in) {
     if (!address.ok()) in.Fail();
     if (address.ok()) group.address = *std::move(address);
     group.served_count = static_cast<uint32_t>(in.Unsigned());
+    group.shared = in.Bool();
+    group.given = in.Bool();
     group.device = in.Unsigned();
     group.inode = in.Unsigned();
     const uint64_t socket_count = in.Unsigned();

@@ -14,6 +14,7 @@
 
 namespace ringmaster {
 
+class ActivatedSockets;
 class StateReader;
 class StateWriter;
 
@@ -33,9 +34,10 @@ class StateWriter;
 // waiting.
 class ListeningSockets {
  public:
-  // Opens all or none. Errors say which listener, and the remedy.
-  static absl::StatusOr<std::unique_ptr<ListeningSockets>> Open(const ServerDefinition& server,
-                                                                uint32_t worker_count);
+  // Opens all or none. Errors say which listener, and the remedy. What stands in `activated` is
+  // taken from there.
+  static absl::StatusOr<std::unique_ptr<ListeningSockets>> Open(
+      const ServerDefinition& server, uint32_t worker_count, ActivatedSockets* activated = nullptr);
   // Removes the files of unix sockets that are still ours.
   ~ListeningSockets();
   ListeningSockets(const ListeningSockets&) = delete;
@@ -65,6 +67,8 @@ class ListeningSockets {
     Address address;  // as bound
     std::vector<UniqueFd> sockets;
     uint32_t served_count = 0;  // the first so many get connections
+    bool shared = false;        // one socket for all workers
+    bool given = false;         // by a service manager: nothing can be added to it
     dev_t device = 0;           // of a unix socket's file
     ino_t inode = 0;
   };
@@ -73,6 +77,8 @@ class ListeningSockets {
   Group* Find(const std::string& key);
   const Group& At(const std::string& key) const;
   bool SharesPort(const ListenerDefinition& listener) const;
+  absl::Status TakeActivated(const ServerDefinition& server, uint32_t worker_count,
+                             ActivatedSockets& activated);
   absl::Status CheckAddresses(const ServerDefinition& server);
   absl::Status Grow(Group& group, const ListenerDefinition& listener, uint32_t worker_count);
   static absl::Status OpenTcp(Group& group, const ListenerDefinition& listener,

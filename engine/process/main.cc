@@ -119,7 +119,14 @@ int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths&
           std::vector<std::string> worker_arguments) {
   const ServerOptions& options = server.options;
   if (const absl::Status status = Validate(server, info, paths); !status.ok()) return Fail(status);
-  std::optional<StartReport> report;
+  Master::Origin origin;
+  absl::StatusOr<ServiceManager> manager = ServiceManager::TakeFromEnvironment();
+  if (!manager.ok()) return Fail(manager.status());
+  origin.manager = *std::move(manager);
+  absl::StatusOr<ActivatedSockets> activated = ActivatedSockets::TakeFromEnvironment();
+  if (!activated.ok()) return Fail(activated.status());
+  origin.activated = *std::move(activated);
+  std::optional<StartReport>& report = origin.report;
   if (daemon) {
     absl::StatusOr<DaemonFork> fork = Daemonize(options.log_file);
     if (!fork.ok()) return Fail(fork.status());
@@ -133,7 +140,7 @@ int Start(ServerDefinition& server, const ProgramInfo& info, const RuntimePaths&
     report->Failed(std::string(status.message()));
     return kFailed;
   }
-  Master master(server, info, paths, std::move(worker_arguments), std::move(report));
+  Master master(server, info, paths, std::move(worker_arguments), std::move(origin));
   status = master.Run();
   if (status.ok()) return 0;
   if (daemon) {
@@ -151,7 +158,12 @@ int TakeOver(ServerDefinition& server, const ProgramInfo& info, const RuntimePat
   if (status.ok()) {
     status = log::Setup(options.log_level, options.log_format, options.log_file, "master");
   }
-  Master master(server, info, paths, std::move(worker_arguments), std::nullopt);
+  Master::Origin origin;
+  if (absl::StatusOr<ServiceManager> manager = ServiceManager::TakeFromEnvironment();
+      manager.ok()) {
+    origin.manager = *std::move(manager);
+  }
+  Master master(server, info, paths, std::move(worker_arguments), std::move(origin));
   if (status.ok()) status = master.Resume(inheritance);
   if (!status.ok()) {
     ReturnToPreviousProgram(inheritance, std::string(status.message()));

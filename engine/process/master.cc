@@ -30,12 +30,14 @@ void Say(const std::string& text) {
 }  // namespace
 
 Master::Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
-               std::vector<std::string> worker_arguments, std::optional<StartReport> report)
+               std::vector<std::string> worker_arguments, Origin origin)
     : server_(server),
       info_(info),
       paths_(std::move(paths)),
       worker_arguments_(std::move(worker_arguments)),
-      report_(std::move(report)),
+      report_(std::move(origin.report)),
+      manager_(std::move(origin.manager)),
+      activated_(std::move(origin.activated)),
       on_terminal_(!report_ && ::isatty(STDIN_FILENO) == 1),
       daemon_(report_.has_value()) {}
 
@@ -108,7 +110,7 @@ absl::Status Master::StartWorkers() {
   (*generation)->version = info_.version;
   current_ = *std::move(generation);
   absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
-      ListeningSockets::Open(server_, current_->worker_count);
+      ListeningSockets::Open(server_, current_->worker_count, &activated_);
   if (!listening.ok()) return listening.status();
   listening_ = std::move(*listening);
   if (absl::Status status = OpenAdmin(); !status.ok()) return status;
@@ -139,7 +141,8 @@ absl::Status Master::OpenBlock() {
 void Master::MakeFleet() {
   fleet_.emplace(*SharedStatus::Get(), inquiry_);
   reload_.emplace(Reload::Server{*fleet_, *listening_, *SharedStatus::Get(), descriptor_limit_,
-                                 current_, [this] { OnReloadDone(); }});
+                                 current_, [this] { OnReloadDone(); },
+                                 [this] { TellWhatServes(); }});
 }
 
 void Master::DescribeServer() {
@@ -352,7 +355,19 @@ void Master::OnWorkerReady(WorkerSlot& slot) {
   }
 }
 
+void Master::Tell(const absl::Status& told) {
+  if (!told.ok()) log::Get().warn("{}", std::string(told.message()));
+}
+
+void Master::TellWhatServes() {
+  Tell(manager_.Ready(fmt::format("generation {}, {} workers on {}", current_->number,
+                                  current_->worker_count,
+                                  fmt::join(listening_->Addresses(*current_->definition), ", "))));
+  if (manager_.watchdog_interval()) watchdog_at_ = 0;
+}
+
 void Master::OnAllReady() {
+  TellWhatServes();
   const std::string banner = Banner();
   if (!report_) {
     Say(banner + "ready\n");
@@ -387,6 +402,7 @@ void Master::RequestReload(std::string_view why) {
     reload_wanted_ = why;
   } else {
     reload_wanted_.clear();
+    Tell(manager_.Reloading(MonotonicNow(), fmt::format("reloading: {}", why)));
     reload_->Begin(why, MonotonicNow());
   }
 }
@@ -447,6 +463,10 @@ void Master::OnTimers() {
     RequestUpgrade(std::string(upgrade_wanted_));
   }
   if (upgrade_ready_ && stop_stage_ == StopStage::kNone && !control_->answering()) ExecuteUpgrade();
+  if (now >= watchdog_at_) {
+    Tell(manager_.Watchdog());
+    watchdog_at_ = now + manager_.watchdog_interval()->count();
+  }
   ContinueInquiry(now);
   GiveUpKills(now);
   if (admin_) admin_->OnTimer(now);
@@ -474,7 +494,10 @@ void Master::BeginStop(StopStage stage) {
   if (!all_ready_ && start_failure_.ok()) {
     start_failure_ = absl::CancelledError("stopped before it was ready");
   }
-  if (stop_stage_ == StopStage::kNone) log::Get().debug("stopping");
+  if (stop_stage_ == StopStage::kNone) {
+    log::Get().debug("stopping");
+    Tell(manager_.Stopping());
+  }
   upgrade_check_.Abandon();
   if (upgrade_ready_ || !upgrade_clients_.empty()) {
     EndUpgrade(absl::CancelledError("the server stops"));
@@ -512,7 +535,7 @@ bool Master::AllReady() const {
 }
 
 TimePoint Master::NextDeadline() const {
-  TimePoint deadline = std::min({stop_deadline_, admin_kill_at_, inquiry_.deadline(),
+  TimePoint deadline = std::min({stop_deadline_, admin_kill_at_, watchdog_at_, inquiry_.deadline(),
                                  reload_->deadline(), upgrade_check_.deadline()});
   if (upgrade_ready_ && !control_->answering()) return 0;
   if (admin_) deadline = std::min(deadline, admin_->deadline());

@@ -18,7 +18,9 @@
 #include "engine/process/program_info.h"
 #include "engine/process/reload.h"
 #include "engine/process/runtime_paths.h"
+#include "engine/process/service_manager.h"
 #include "engine/process/signals.h"
+#include "engine/process/socket_activation.h"
 #include "engine/process/worker_slot.h"
 #include "engine/server.h"
 
@@ -37,9 +39,16 @@ class Master {
   // Time between "close everything and leave" and SIGKILL.
   static constexpr Duration kStopNowTimeout = std::chrono::seconds(2);
 
-  // `report` is set for a daemon. The references outlive the master.
+  // What the process was started with besides its definition.
+  struct Origin {
+    std::optional<StartReport> report;  // of a daemon
+    ServiceManager manager;
+    ActivatedSockets activated;
+  };
+
+  // The references outlive the master.
   Master(const ServerDefinition& server, const ProgramInfo& info, RuntimePaths paths,
-         std::vector<std::string> worker_arguments, std::optional<StartReport> report);
+         std::vector<std::string> worker_arguments, Origin origin);
 
   // Until the last worker is gone. Errors: the start failed; nothing is left running.
   absl::Status Run();
@@ -77,6 +86,9 @@ class Master {
   void DescribeServer();
   void RenewAdmin();
   void BeginStop(StopStage stage);
+  // Tells the service manager, if there is one.
+  void Tell(const absl::Status& told);
+  void TellWhatServes();
   // Ends a start that cannot succeed; Run returns `reason`.
   void FailStart(absl::Status reason);
   bool AdminRunning() const { return admin_ && admin_->running(); }
@@ -113,6 +125,9 @@ class Master {
   const RuntimePaths paths_;
   std::vector<std::string> worker_arguments_;
   std::optional<StartReport> report_;
+  ServiceManager manager_;
+  ActivatedSockets activated_;
+  TimePoint watchdog_at_ = kNever;  // the next sign of life for the service manager
 
   // In this order: the last destroyed is the lock, so whoever gets it finds no trace of us.
   std::optional<PidFile> pid_file_;

@@ -72,7 +72,8 @@ std::vector<std::string> OwnCommandLine() {
 }
 
 // Returns only when it failed.
-void Execute(int program, const MasterInheritance& inheritance) {
+void Execute(int program, const MasterInheritance& inheritance,
+             std::vector<std::string> variables = {}) {
   const std::string variable =
       fmt::format("{}={}", MasterInheritance::kVariable, inheritance.ToText());
   std::vector<std::string> words = OwnCommandLine();
@@ -82,6 +83,7 @@ void Execute(int program, const MasterInheritance& inheritance) {
   std::vector<char*> environment;
   for (char** other = environ; *other != nullptr; ++other) environment.push_back(*other);
   environment.push_back(const_cast<char*>(variable.c_str()));
+  for (std::string& other : variables) environment.push_back(other.data());
   environment.push_back(nullptr);
   std::fflush(nullptr);
   ::execveat(program, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
@@ -210,7 +212,7 @@ void Master::ExecuteUpgrade() {
     kept_.push_back(state_.get());
     kept_.push_back(own.get());
     SetCloseOnExec(kept_, false);
-    Execute(next_program_.fd(), inheritance);
+    Execute(next_program_.fd(), inheritance, manager_.Environment());
     status = absl::ErrnoToStatus(errno, "cannot execute the new program");
     SetCloseOnExec(kept_, true);
   }
@@ -285,6 +287,7 @@ absl::Status Master::Resume(const MasterInheritance& inheritance) {
   if (inheritance.returned) {
     log::Get().error("the new program could not take the master's place; this one goes on");
   } else {
+    TellWhatServes();
     log::Get().info("{} {} has taken the master's place", options().name, info_.version);
   }
   return absl::OkStatus();

@@ -236,6 +236,7 @@ void Reload::Finish() {
                   "old ones",
                   number_, server_.current->worker_count, draining));
   server_.on_done();
+  server_.on_ended();
 }
 
 void Reload::OnWorkerExit(WorkerSlot& slot, const std::string& how, TimePoint now) {
@@ -337,6 +338,7 @@ void Reload::EndAbandoned() {
   server_.block.header().reload.generation.store(number_);
   server_.block.DescribeReload(StageName(Stage::kIdle), "abandoned", reason_);
   Note(fmt::format("generation {} goes on", server_.current->number));
+  server_.on_ended();
 }
 
 }  // namespace ringmaster

@@ -48,6 +48,8 @@ class Reload {
     std::shared_ptr<const Generation>& current;
     // The new generation serves.
     std::function<void()> on_done;
+    // It has ended, one way or the other, and is no longer running.
+    std::function<void()> on_ended;
   };
   explicit Reload(Server server) : server_(std::move(server)) {}
 

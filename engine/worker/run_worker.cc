@@ -80,6 +80,7 @@ int RunWorker(ServerDefinition& server, const WorkerEnvironment& environment) {
   const bool ring_restricted = (*ring)->restricted();
 
   Worker worker(server, environment, *std::move(ring));
+  server.request_reload = [&worker] { worker.RequestReload(); };
   if (server.on_worker_start) {
     absl::Status status;
     try {

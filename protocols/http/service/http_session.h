@@ -39,6 +39,8 @@ class HttpSession final : public Session {
   void OnInputEnd(Connection& connection, size_t unconsumed) override;
   void OnTimeout(Connection& connection, CloseReason reason) override;
   void OnDrained(Connection& connection) override;
+  // The next answer says "Connection: close": the client comes back to a worker that stays.
+  void OnDrain(Connection& connection) override { OnStop(connection); }
   void OnStop(Connection& connection) override;
   void OnException(Connection& connection, std::string_view what) override;
   bool CanMove(const Connection& connection) const override;
