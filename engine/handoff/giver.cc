@@ -46,8 +46,15 @@ Connection* HandoffGiver::Find(const Ref& ref) const {
   return worker_.slab_.Get(ref.slot, ref.generation);
 }
 
+bool HandoffGiver::DoorClosed() const {
+  const auto& listeners = worker_.listeners_;
+  return std::all_of(listeners.begin(), listeners.end(),
+                     [](const auto& listener) { return listener->stopped(); });
+}
+
 bool HandoffGiver::Hurries() const {
-  return Passing() && stage_ != Stage::kClosingDoor && stage_ != Stage::kEnded;
+  if (!passing_ || !leaving_.empty() || !sent_.empty()) return false;
+  return stage_ != Stage::kClosingDoor || DoorClosed();
 }
 
 void HandoffGiver::OnTurn() {
@@ -57,11 +64,7 @@ void HandoffGiver::OnTurn() {
     return;
   }
   if (stage_ == Stage::kClosingDoor) {
-    const auto& listeners = worker_.listeners_;
-    if (!std::all_of(listeners.begin(), listeners.end(),
-                     [](const auto& listener) { return listener->stopped(); })) {
-      return;
-    }
+    if (!DoorClosed()) return;
     stage_ = Stage::kLastPass;
     cursor_ = 0;
   }
@@ -138,6 +141,7 @@ void HandoffGiver::SendBatch() {
       continue;
     }
     std::string state;
+    const size_t sent_before = sent_.size();
     StateWriter part(state);
     part.Bytes(worker_.listener_keys_[connection.listener_index_]);
     part.Part(HandoffBatch::kVersion, [&](StateWriter& of) { connection.Save(of); });
@@ -148,6 +152,7 @@ void HandoffGiver::SendBatch() {
       sent_.push_back(leaving_[taken]);
       fds.push_back(connection.fd_);
     });
+    if (sent_.size() == sent_before) connection.StayHere();  // its Save threw: it closes here
   }
   leaving_.erase(leaving_.begin(), leaving_.begin() + static_cast<std::ptrdiff_t>(taken));
   if (sent_.empty()) return;

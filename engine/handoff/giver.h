@@ -51,7 +51,7 @@ class HandoffGiver {
   void OnPassOver();
   void Watch();
   void Report();
-  bool Passing() const { return passing_ && leaving_.empty() && sent_.empty(); }
+  bool DoorClosed() const;
 
   Worker& worker_;
   UniqueFd channel_;
