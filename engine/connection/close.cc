@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
@@ -28,6 +29,23 @@ void Connection::CloseAfterFlush(CloseReason reason, Linger linger) {
   state_ = State::kFlushing;
   ClearWait();
   if (!flush_scheduled_) worker_->ScheduleFlush(*this);
+}
+
+// The receive is ended first: it may hold what came just now.
+void Connection::CloseWhenQuiet(CloseReason reason) {
+  if (state_ != State::kOpen) return;
+  quiet_reason_ = reason;
+  if (receive_armed_) {
+    StopReceive();
+  } else {
+    LookWhetherQuiet();
+  }
+}
+
+void Connection::LookWhetherQuiet() {
+  const CloseReason reason = std::exchange(quiet_reason_, CloseReason::kNone);
+  if (state_ != State::kOpen || remainder_ != nullptr || ring().HasInput(fd_)) return;
+  CloseAfterFlush(reason, Linger::kYes);
 }
 
 void Connection::AfterFlushed() {

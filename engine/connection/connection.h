@@ -223,6 +223,10 @@ class Connection {
   // (and timeouts.write while output is stuck). The first reason given counts; only a deadline that
   // cuts a regular end (kLocal, kPeerClosed) short takes its place.
   void CloseAfterFlush(CloseReason reason, Linger linger = Linger::kNo);
+  // For a peer that owes us nothing but may ask for something more: what has arrived by now is still
+  // given to the session, which ends the connection itself with the answer; if nothing has,
+  // CloseAfterFlush(reason, Linger::kYes).
+  void CloseWhenQuiet(CloseReason reason);
   // At once: the queue is dropped. A peer that has not got everything sees a reset, never an end
   // that looks regular.
   void Abort(CloseReason reason);
@@ -321,6 +325,7 @@ class Connection {
   NextDeadline FindNextDeadline() const;
 
   // -- close.cc
+  void LookWhetherQuiet();
   void CutShort(CloseReason reason);
   void BeginClosing();
   void AfterFlushed();
@@ -422,6 +427,7 @@ class Connection {
   uint16_t message_rated_ : 1 = 0;
   State state_ = State::kFree;
   CloseReason close_reason_ = CloseReason::kNone;
+  CloseReason quiet_reason_ = CloseReason::kNone;  // CloseWhenQuiet was called, and is not decided
   Wait wait_ = Wait::kNone;
   Linger linger_ = Linger::kNo;
   bool receive_paused_ = false;  // PauseReceive

@@ -91,6 +91,8 @@ void Connection::OnReceiveEnded(int32_t result) {
   } else if (result < 0 && result != -ECANCELED) {
     OnPeerError(-result);
   }
+  if (quiet_reason_ != CloseReason::kNone) [[unlikely]]
+    LookWhetherQuiet();
   UpdateReceiving();
 }
 

@@ -55,6 +55,7 @@ class KernelRing final : public Ring {
   PeerAddress PeerOf(int fd) override;
   bool SendNow(int fd, std::string_view bytes) override;
   void DiscardUnsent(int fd) override;
+  bool HasInput(int fd) override;
   Duration SinceLastData(int fd) override;
   void SetBacklog(int listening_fd, uint32_t backlog) override;
   std::span<char> BufferOf(const Completion& completion) override;

@@ -145,6 +145,9 @@ class Ring {
   // (SO_LINGER with no time), instead of keeping it until the peer takes it.
   virtual void DiscardUnsent(int fd) = 0;
 
+  // Bytes have arrived that no receive has taken yet (ioctl(2), FIONREAD).
+  virtual bool HasInput(int fd) = 0;
+
   // How long ago the last bytes that arrived on the socket did (TCP_INFO, tcpi_last_data_recv, in
   // milliseconds); zero where the kernel does not say, as for a unix socket.
   virtual Duration SinceLastData(int fd) = 0;

@@ -216,7 +216,7 @@ void HttpSession::CloseIfIdle(Connection& connection) {
   if (input_ended_) {
     connection.CloseAfterFlush(CloseReason::kPeerClosed);
   } else if (stopping_ && needed_bytes_ == 0 && !parser_.resuming() && !in_handler_) {
-    connection.CloseAfterFlush(CloseReason::kServerStopping, Linger::kYes);
+    connection.CloseWhenQuiet(CloseReason::kServerStopping);
   }
 }
 

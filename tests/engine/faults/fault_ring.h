@@ -50,6 +50,7 @@ class FaultRing final : public Ring {
   void SubmitClose(int fd, UserData user_data) override;
   void Shutdown(int fd, int how) override { kernel_->Shutdown(fd, how); }
   void DiscardUnsent(int fd) override { kernel_->DiscardUnsent(fd); }
+  bool HasInput(int fd) override { return kernel_->HasInput(fd); }
   Duration SinceLastData(int fd) override { return kernel_->SinceLastData(fd); }
   void SetBacklog(int listening_fd, uint32_t backlog) override {
     kernel_->SetBacklog(listening_fd, backlog);

@@ -53,8 +53,8 @@ class MovingWorker {
     ring_ = ring.get();
     WorkerEnvironment environment;
     environment.counters = &counters_;
-    environment.listening_fds = {ring_->AddListener(16)};
-    listening_fd_ = environment.listening_fds[0];
+    environment.listening_sockets = {{0, ring_->AddListener(16)}};
+    listening_fd_ = environment.listening_sockets[0].fd;
     listener.protocol = &first_;
     server_.options.queue_time_max = Duration::zero();
     server_.Listen(std::move(listener));

@@ -105,6 +105,7 @@ class SimulatedRing final : public Ring {
   PeerAddress PeerOf(int fd) override;
   bool SendNow(int fd, std::string_view bytes) override;
   void DiscardUnsent(int fd) override;
+  bool HasInput(int fd) override;
   // Drawn: see Faults::first_bytes_late.
   Duration SinceLastData(int fd) override;
   void SetBacklog(int listening_fd, uint32_t backlog) override;

@@ -188,6 +188,12 @@ void SimulatedRing::Shutdown(int fd, int how) {
   OnStreamChanged(*descriptor->stream);
 }
 
+bool SimulatedRing::HasInput(int fd) {
+  const Descriptor* const descriptor = FindDescriptor(fd);
+  if (descriptor == nullptr) world_.Fail(fmt::format("descriptor {} is closed", fd));
+  return descriptor != nullptr && descriptor->stream != nullptr && descriptor->stream->HasInput();
+}
+
 Duration SimulatedRing::SinceLastData(int fd) {
   if (FindDescriptor(fd) == nullptr) world_.Fail(fmt::format("descriptor {} is closed", fd));
   const bool late = world_.random.Chance(world_.faults.first_bytes_late);
