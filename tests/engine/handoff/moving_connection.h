@@ -53,8 +53,8 @@ class MovingWorker {
     ring_ = ring.get();
     WorkerEnvironment environment;
     environment.counters = &counters_;
-    environment.listening_sockets = {{0, ring_->AddListener(16)}};
-    listening_fd_ = environment.listening_sockets[0].fd;
+    listening_fd_ = ring_->AddListener(16);
+    environment.listening_sockets = {{0, listening_fd_}};
     listener.protocol = &first_;
     server_.options.queue_time_max = Duration::zero();
     server_.Listen(std::move(listener));
