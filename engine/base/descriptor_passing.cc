@@ -52,7 +52,8 @@ ReceivedDescriptors ReceiveDescriptors(int socket, size_t bytes_max) {
   ssize_t bytes;
   do {
     bytes = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (bytes < 0 && errno == EINTR);
+    // A peer that closed with something unread: said once, in front of what it had sent before.
+  } while (bytes < 0 && (errno == EINTR || errno == ECONNRESET));
   if (bytes <= 0) {
     received.bytes.clear();
     received.ended = bytes == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
