@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace ringmaster {
 
@@ -53,14 +55,30 @@ class StateWriter {
   // what `write(StateWriter&)` writes.
   template <typename Write>
   void Part(uint32_t version, Write&& write) {
-    std::string part;
-    StateWriter inner(part);
-    write(inner);
     Unsigned(version);
-    Bytes(part);
+    Sized(std::forward<Write>(write));
   }
 
+  // What `write(StateWriter&)` writes, as Bytes would.
+  template <typename Write>
+  void Sized(Write&& write) {
+    const size_t begin = out_.size();
+    out_.append(kLengthBytes, '\0');
+    write(*this);
+    size_t length = out_.size() - begin - kLengthBytes;
+    // Written behind what it counts, so in its full width.
+    for (size_t i = 0; i < kLengthBytes; ++i, length >>= 7) {
+      const uint8_t more = i + 1 < kLengthBytes ? 0x80 : 0;
+      out_[begin + i] = static_cast<char>((length & 0x7f) | more);
+    }
+  }
+
+  // What Bytes would append behind the count, for who has many of them in pieces.
+  std::string& appended() { return out_; }
+
  private:
+  static constexpr size_t kLengthBytes = 5;  // up to 32 GiB
+
   std::string& out_;
 };
 
