@@ -244,6 +244,7 @@ class Connection {
   friend class UnlinkedReceives;
   friend class HandoffGiver;
   friend class HandoffTaker;
+  friend class HandoffTestPeer;
   enum class State : uint8_t { kFree, kConnecting, kOpen, kFlushing, kLingering, kClosing };
 
   // -- receive.cc
@@ -404,6 +405,7 @@ class Connection {
   uint16_t receive_unlinked_ : 1 = 0;   // UnlinkedReceives sees to its timeout
   uint16_t receive_cancelled_ : 1 = 0;  // by us: its -ECANCELED is no timeout
   uint16_t send_stuck_ : 1 = 0;         // the send in flight waits for the peer to make room
+  uint16_t send_cancelled_ : 1 = 0;     // by us: its -ECANCELED is no timeout
   uint16_t send_in_flight_ : 1 = 0;     // the kernel reads the front of queue_
   uint16_t file_read_in_flight_ : 1 = 0;
   uint16_t send_waits_for_memory_ : 1 = 0;  // a timer tries it again

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <new>
 
@@ -36,6 +37,17 @@ enum Flag : uint64_t {
   kFlagsEnd = 1 << 10,
 };
 
+// What another release wrote is checked: no sum of a point in time and a timeout overflows.
+constexpr Duration kTimeoutMax = std::chrono::hours(24 * 365 * 100);
+
+TimePoint TakePast(StateReader& in, TimePoint now) {
+  return std::clamp<TimePoint>(in.Signed(), 0, now);
+}
+TimePoint TakeDeadline(StateReader& in) { return std::max<TimePoint>(in.Signed(), 0); }
+Duration TakeTimeout(StateReader& in) {
+  return std::clamp(Duration(in.Signed()), Duration::zero(), kTimeoutMax);
+}
+
 bool IsKnownFamily(uint64_t family) {
   return family == AF_UNSPEC || family == AF_UNIX || family == AF_INET || family == AF_INET6;
 }
@@ -52,14 +64,21 @@ bool Connection::CanMove() const {
   // A descriptor of a file, or of memory that is short, is not a matter of bytes.
   if (file_read_in_flight_ || send_waits_for_memory_) return false;
   if (queue_ != nullptr && queue_->file_count() > 0) return false;
-  return session_->CanMove(*this);
+  // Its session is told something at the end of this turn.
+  if (tell_high_ || goodbye_due_) return false;
+  try {
+    return session_->CanMove(*this);
+  } catch (...) {
+    return false;
+  }
 }
 
 void Connection::BeginMove() {
   DCHECK(!moving_);
   moving_ = true;
   StopReceive();
-  if (send_in_flight_ && send_stuck_) {
+  if (send_in_flight_ && send_stuck_ && !send_cancelled_) {
+    send_cancelled_ = true;
     ++in_flight_;
     ring().SubmitCancel(Tag(kOperationSend), Tag(kOperationCancel));
   }
@@ -123,18 +142,18 @@ void Connection::Save(StateWriter& out) const {
   out.Bytes(remainder_ == nullptr
                 ? std::string_view()
                 : std::string_view(remainder_->span().data(), remainder_->span().size()));
-  std::string output;
-  if (queue_ != nullptr) queue_->CopyTo(output);
   out.Signed(queue_ == nullptr ? 0 : queue_->write_timeout.count());
-  out.Bytes(output);
+  out.Signed(queue_ == nullptr ? 0 : queue_->write_deadline);
+  out.Unsigned(output_bytes());
+  if (queue_ != nullptr) queue_->CopyTo(out.appended());
 }
 
 bool Connection::Load(StateReader& in) {
   DCHECK(moving_);
   const TimePoint now = worker_->now();
   id_ = in.Unsigned();
-  opened_at_ = std::min<TimePoint>(in.Signed(), now);
-  last_activity_ = std::min<TimePoint>(in.Signed(), now);
+  opened_at_ = TakePast(in, now);
+  last_activity_ = TakePast(in, now);
   bytes_received_ = in.Unsigned();
   bytes_sent_ = in.Unsigned();
   message_count_ = in.Unsigned();
@@ -142,7 +161,7 @@ bool Connection::Load(StateReader& in) {
   close_reason_ = static_cast<CloseReason>(in.UnsignedUpTo(kCloseReasonCount - 1));
   linger_ = in.Bool() ? Linger::kYes : Linger::kNo;
   wait_ = static_cast<Wait>(in.UnsignedUpTo(static_cast<uint64_t>(Wait::kClose)));
-  item_began_at_ = std::min<TimePoint>(in.Signed(), now);
+  item_began_at_ = TakePast(in, now);
   item_began_bytes_ = std::min(in.Unsigned(), bytes_received_);
   const uint64_t flags = in.UnsignedUpTo(kFlagsEnd - 1);
   policy_ =
@@ -153,18 +172,19 @@ bool Connection::Load(StateReader& in) {
   const uint64_t timeouts_set = in.UnsignedUpTo((uint64_t{1} << std::size(kTimeoutMembers)) - 1);
   Duration timeouts[std::size(kTimeoutMembers)] = {};
   for (size_t i = 0; i < std::size(kTimeoutMembers); ++i) {
-    if ((timeouts_set >> i & 1) != 0) timeouts[i] = Duration(in.Signed());
+    if ((timeouts_set >> i & 1) != 0) timeouts[i] = TakeTimeout(in);
   }
-  const TimePoint goodbye_deadline = in.Signed();
+  const TimePoint goodbye_deadline = TakeDeadline(in);
   const std::string_view input = in.Bytes();
-  const Duration write_timeout(in.Signed());
+  const Duration write_timeout = TakeTimeout(in);
+  const TimePoint write_deadline = TakeDeadline(in);
   const std::string_view output = in.Bytes();
   const bool known_state =
       state == State::kOpen || state == State::kFlushing || state == State::kLingering;
   const bool closing = close_reason_ != CloseReason::kNone;
   if (!in.ok() || !known_state || (state == State::kOpen) == closing || id_ == 0 ||
-      !IsKnownFamily(family) || address.size() != sizeof(peer_.bytes) ||
-      input.size() > UINT32_MAX) {
+      (state == State::kLingering && wait_ != Wait::kClose) || !IsKnownFamily(family) ||
+      address.size() != sizeof(peer_.bytes) || input.size() > UINT32_MAX) {
     return false;
   }
   state_ = state;
@@ -190,6 +210,7 @@ bool Connection::Load(StateReader& in) {
     std::copy(output.begin(), output.end(), queue.Reserve(output.size()));
     queue.Commit(output.size());
     queue.write_timeout = write_timeout;
+    queue.write_deadline = write_deadline;
   }
   return true;
 }

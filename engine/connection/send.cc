@@ -339,7 +339,9 @@ void Connection::SubmitFront(bool stuck) {
   const UserData tag = Tag(kOperationSend);
   if (stuck) {
     worker_->counters().send_stuck.Add();
-    queue_->write_deadline = DeadlineAfter(worker_->now(), queue_->write_timeout);
+    if (queue_->write_deadline == kNever) {
+      queue_->write_deadline = DeadlineAfter(worker_->now(), queue_->write_timeout);
+    }
     const LinkedTimeout timeout{queue_->write_deadline, Tag(kOperationSendTimeout)};
     if (front.message != nullptr) {
       ring().SubmitSendMessageStuck(fd_, front.message, tag, timeout);
@@ -357,7 +359,13 @@ void Connection::OnSend(int32_t result) {
   DCHECK(send_in_flight_);
   send_in_flight_ = false;
   --in_flight_;
+  const bool cancelled_by_us = send_cancelled_;
+  send_cancelled_ = false;
   if (state_ == State::kClosing) return;
+  // So it would have waited longer, if it had not been for a move.
+  if (result == -ECANCELED && cancelled_by_us && worker_->now() < queue_->write_deadline) {
+    result = -EAGAIN;
+  }
   if (result >= 0) {
     const size_t sent = static_cast<size_t>(result);
     const bool was_short = sent < queue_->bytes_given_out();
@@ -372,7 +380,7 @@ void Connection::OnSend(int32_t result) {
       SubmitFront(/*stuck=*/was_short);
     }
     OnOutputMoved();
-  } else if (moving_ && (result == -EAGAIN || result == -EINTR || result == -ECANCELED)) {
+  } else if (moving_ && (result == -EAGAIN || result == -EINTR)) {
     HoldOutput();
   } else if (result == -EAGAIN || result == -EINTR) {
     SubmitFront(/*stuck=*/true);

@@ -272,7 +272,7 @@ SendQueue::Gather SendQueue::Front(size_t bytes_max) {
 
 void SendQueue::Consume(size_t bytes) {
   DCHECK(bytes <= bytes_pending_);
-  if (bytes > 0) failing_since_ = kNever;
+  if (bytes > 0) failing_since_ = write_deadline = kNever;
   bytes_pending_ -= bytes;
   if (bounds_ != nullptr) [[unlikely]]
     bounds_->Consume(bytes);
@@ -377,6 +377,7 @@ void SendQueue::Clear() {
   bytes_pending_ = 0;
   lease_ring_ = nullptr;
   failing_since_ = kNever;
+  write_deadline = kNever;
 }
 
 void SendQueue::TakeOver(SendQueue& from) {
@@ -394,6 +395,7 @@ void SendQueue::TakeOver(SendQueue& from) {
   file_room_ = std::exchange(from.file_room_, 0);
   file_count_ = std::exchange(from.file_count_, 0);
   write_timeout = from.write_timeout;
+  write_deadline = from.write_deadline;
   segment_bytes_ = std::exchange(from.segment_bytes_, 0);
   removed_count_ = std::exchange(from.removed_count_, 0);
   lease_ring_ = std::exchange(from.lease_ring_, nullptr);

@@ -123,7 +123,8 @@ class SendQueue {
   // Makes sure that so many appends need no memory for the list of segments itself.
   void ReserveSegments(size_t count);
 
-  // Of the send that waits for a slow peer; for listings.
+  // Of the output that waits for a slow peer, from the first send that found no room until the peer
+  // takes some of it.
   TimePoint write_deadline = kNever;
 
   // Drops everything; keeps the memory of the object itself for the next use.
