@@ -10,12 +10,20 @@ namespace ringmaster {
 // How connections go from worker to worker, over a SOCK_SEQPACKET pair that the master has made:
 //
 //     giver -> taker   version, sequence, count   with a memfd and `count` sockets
-//     taker -> giver   sequence, a byte for each: 1 = it is mine now, 0 = keep it
+//     taker -> giver   sequence, a byte for each: 1 = I can take it, 0 = keep it
+//     giver -> taker   sequence, a byte for each: 1 = it is yours, 0 = it stays here
 //
 // The memfd holds a state for each socket: the listener it came in through, the connection
-// (Connection::Save), the session (Session::Save). One batch is under way at a time; a connection
-// belongs to the giver until it has read the answer, and neither touches its socket meanwhile. If
-// the taker dies before it has answered, all of the batch stay where they were.
+// (Connection::Save), the session (Session::Save). One batch is under way at a time.
+//
+// The giver has the last word, because its loop goes on while a batch is under way: a connection of
+// which meanwhile a timer, an operator or another connection's handler wanted something is no
+// longer what was sent, and stays. A connection belongs to the giver until it has said "yours", and
+// neither touches its socket before.
+//
+// Who ends: a giver that lives says "stays" of what it has not decided, whatever makes it end. So a
+// channel that ends without a word ends because the giver's process has, and all that the taker can
+// take is the taker's. If the taker dies before the giver's word, all of the batch stay.
 struct HandoffBatch {
   static constexpr uint32_t kVersion = 1;
   static constexpr size_t kConnectionsMax = kDescriptorsPerMessageMax - 1;

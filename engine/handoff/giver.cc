@@ -23,8 +23,12 @@ namespace {
 
 // Slots looked at in one turn.
 constexpr uint32_t kSlotsPerTurn = 1024;
+// What one of them needs that is idle.
+constexpr size_t kStateBytesUsual = 160;
 // How often those are asked again that could not move.
 constexpr Duration kAskAgain = std::chrono::milliseconds(100);
+// Connections that stand still are somebody's: a taker that a handler holds gives up its turn.
+constexpr Duration kAnswerMax = std::chrono::seconds(5);
 
 // A memfd with `bytes`; invalid without memory or descriptors.
 UniqueFd InMemory(const std::string& bytes) {
@@ -46,15 +50,14 @@ Connection* HandoffGiver::Find(const Ref& ref) const {
   return worker_.slab_.Get(ref.slot, ref.generation);
 }
 
-bool HandoffGiver::DoorClosed() const {
+bool HandoffGiver::DoorIsClosed() const {
   const auto& listeners = worker_.listeners_;
   return std::all_of(listeners.begin(), listeners.end(),
                      [](const auto& listener) { return listener->stopped(); });
 }
 
 bool HandoffGiver::Hurries() const {
-  if (!passing_ || !leaving_.empty() || !sent_.empty()) return false;
-  return stage_ != Stage::kClosingDoor || DoorClosed();
+  return Passing() && (stage_ != Stage::kClosingDoor || DoorIsClosed());
 }
 
 void HandoffGiver::OnTurn() {
@@ -64,7 +67,7 @@ void HandoffGiver::OnTurn() {
     return;
   }
   if (stage_ == Stage::kClosingDoor) {
-    if (!DoorClosed()) return;
+    if (!DoorIsClosed()) return;
     stage_ = Stage::kLastPass;
     cursor_ = 0;
   }
@@ -128,44 +131,61 @@ bool HandoffGiver::AllStand() {
   return all;
 }
 
+bool HandoffGiver::SaveTo(Worker& worker, Connection& connection, std::string& state) {
+  StateWriter out(state);
+  out.Bytes(worker.listener_keys_[connection.listener_index_]);
+  out.Part(HandoffBatch::kVersion, [&](StateWriter& part) { connection.Save(part); });
+  bool saved = false;
+  connection.Guard([&] {
+    out.Part(HandoffBatch::kVersion,
+             [&](StateWriter& part) { connection.session_->Save(connection, part); });
+    saved = true;
+  });
+  return saved;
+}
+
 void HandoffGiver::SendBatch() {
-  std::string states;
-  StateWriter out(states);
+  states_.clear();
+  states_.reserve(leaving_.size() * kStateBytesUsual);
+  StateWriter out(states_);
   std::vector<int> fds = {-1};  // the memfd
   size_t taken = 0;
-  for (; taken < leaving_.size() && states.size() < HandoffBatch::kBytesUsual; ++taken) {
+  for (; taken < leaving_.size() && states_.size() < HandoffBatch::kBytesUsual; ++taken) {
     Connection& connection = *Find(leaving_[taken]);
+    const size_t begin = states_.size();
+    bool saved = false;
     // A handler may have begun something since.
-    if (!connection.CanMove()) {
+    if (connection.CanMove()) {
+      out.Sized([&](StateWriter&) { saved = SaveTo(worker_, connection, states_); });
+    }
+    if (!saved) {
+      states_.resize(begin);
       connection.StayHere();
       continue;
     }
-    std::string state;
-    const size_t sent_before = sent_.size();
-    StateWriter part(state);
-    part.Bytes(worker_.listener_keys_[connection.listener_index_]);
-    part.Part(HandoffBatch::kVersion, [&](StateWriter& of) { connection.Save(of); });
-    connection.Guard([&] {
-      part.Part(HandoffBatch::kVersion,
-                [&](StateWriter& of) { connection.session_->Save(connection, of); });
-      out.Bytes(state);
-      sent_.push_back(leaving_[taken]);
-      fds.push_back(connection.fd_);
-    });
-    if (sent_.size() == sent_before) connection.StayHere();  // its Save threw: it closes here
+    sent_.push_back({leaving_[taken], begin, states_.size()});
+    fds.push_back(connection.fd_);
   }
   leaving_.erase(leaving_.begin(), leaving_.begin() + static_cast<std::ptrdiff_t>(taken));
   if (sent_.empty()) return;
-  const UniqueFd memory = InMemory(states);
+  const UniqueFd memory = InMemory(states_);
   fds[0] = memory.get();
   std::string message;
   StateWriter header(message);
   header.Unsigned(HandoffBatch::kVersion);
   header.Unsigned(++sequence_);
   header.Unsigned(sent_.size());
-  if (memory.valid() && SendDescriptors(channel_.get(), message, fds)) return;
-  log::Get().warn("worker {} cannot hand connections over; they stay", worker_.index());
-  End();
+  if (!memory.valid() || !SendDescriptors(channel_.get(), message, fds)) {
+    log::Get().warn("worker {} cannot hand connections over; they stay", worker_.index());
+    End();
+    return;
+  }
+  answer_timer_ = worker_.AddTimer(kAnswerMax, Duration::zero(), [this] {
+    answer_timer_ = 0;
+    log::Get().warn("worker {} hears nothing of the connections that it hands over; they stay",
+                    worker_.index());
+    End();
+  });
 }
 
 void HandoffGiver::OnReadable() {
@@ -183,32 +203,66 @@ void HandoffGiver::OnReadable() {
     End();
     return;
   }
+  Decide(mine);
+  if (stage_ == Stage::kEnded) return;
+  worker_.ring().SubmitPoll(channel_.get(), UserData(kOperationHandoff, 0, number_));
+}
+
+// Whatever wanted something of it meanwhile, its state tells.
+bool HandoffGiver::IsAsSent(const Sent& sent) const {
+  Connection* const connection = Find(sent.ref);
+  if (connection == nullptr || !connection->Standing() || !connection->CanMove()) return false;
+  std::string state;
+  state.reserve(sent.end - sent.begin);
+  bool saved = false;
+  StateWriter(state).Sized([&](StateWriter&) { saved = SaveTo(worker_, *connection, state); });
+  return saved && state == std::string_view(states_).substr(sent.begin, sent.end - sent.begin);
+}
+
+void HandoffGiver::Decide(std::string_view wanted) {
+  if (answer_timer_ != 0) worker_.CancelTimer(std::exchange(answer_timer_, 0));
+  std::string yours(sent_.size(), '\0');
+  for (size_t i = 0; i < sent_.size(); ++i) yours[i] = wanted[i] == 1 && IsAsSent(sent_[i]) ? 1 : 0;
+  if (!SayWhose(yours)) {
+    End();
+    return;
+  }
   for (size_t i = 0; i < sent_.size(); ++i) {
-    Connection& connection = *Find(sent_[i]);
-    if (mine[i] == 1) {
+    Connection* const connection = Find(sent_[i].ref);
+    if (connection == nullptr) continue;
+    if (yours[i] == 1) {
       ++given_;
-      worker_.Depart(connection);
+      worker_.Depart(*connection);
     } else {
-      connection.stays_ = true;
-      connection.StayHere();
+      connection->stays_ = wanted[i] != 1;
+      connection->StayHere();
     }
   }
   sent_.clear();
-  worker_.ring().SubmitPoll(channel_.get(), UserData(kOperationHandoff, 0, number_));
+}
+
+bool HandoffGiver::SayWhose(std::string_view yours) {
+  std::string message;
+  StateWriter out(message);
+  out.Unsigned(sequence_);
+  out.Bytes(yours);
+  return SendDescriptors(channel_.get(), message, {});
 }
 
 void HandoffGiver::End() {
   if (stage_ == Stage::kEnded) return;
   stage_ = Stage::kEnded;
   passing_ = false;
-  for (const std::vector<Ref>* refs : {&leaving_, &sent_}) {
-    for (const Ref& ref : *refs) {
-      if (Connection* const connection = Find(ref)) connection->StayHere();
-    }
+  // Nobody hears it of a taker that is dead, and then nobody has to.
+  if (!sent_.empty()) static_cast<void>(SayWhose(std::string(sent_.size(), '\0')));
+  for (const Sent& sent : sent_) leaving_.push_back(sent.ref);
+  for (const Ref& ref : leaving_) {
+    if (Connection* const connection = Find(ref)) connection->StayHere();
   }
   leaving_.clear();
   sent_.clear();
   if (timer_ != 0) worker_.CancelTimer(timer_);
+  if (answer_timer_ != 0) worker_.CancelTimer(answer_timer_);
   // The armed poll keeps the socket open; the other side shall see its end all the same.
   ::shutdown(channel_.get(), SHUT_RDWR);
   channel_.Reset();

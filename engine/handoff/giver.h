@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/time.h"
@@ -37,6 +40,10 @@ class HandoffGiver {
   // Nothing more is given.
   void End();
 
+  // What the taker needs of a connection that stands still; false, and the connection is on its way
+  // out, when its session throws. Public for tests.
+  static bool SaveTo(Worker& worker, Connection& connection, std::string& state);
+
  private:
   enum class Stage : uint8_t { kFirstPass, kClosingDoor, kLastPass, kWatching, kEnded };
   struct Ref {
@@ -44,14 +51,24 @@ class HandoffGiver {
     uint32_t generation;
   };
 
+  // Its state is states_[begin, end).
+  struct Sent {
+    Ref ref;
+    size_t begin;
+    size_t end;
+  };
+
   Connection* Find(const Ref& ref) const;
+  bool DoorIsClosed() const;
   void Collect();
   bool AllStand();
   void SendBatch();
+  bool IsAsSent(const Sent& sent) const;
+  void Decide(std::string_view wanted);
+  bool SayWhose(std::string_view yours);
   void OnPassOver();
   void Watch();
   void Report();
-  bool DoorClosed() const;
 
   Worker& worker_;
   UniqueFd channel_;
@@ -61,10 +78,12 @@ class HandoffGiver {
   bool reported_ = false;
   uint32_t cursor_ = 0;       // the slot to look at next
   std::vector<Ref> leaving_;  // told to stand still
-  std::vector<Ref> sent_;     // of the batch that is not answered yet
+  std::vector<Sent> sent_;    // of the batch that is not decided yet
+  std::string states_;        // of it
   uint64_t sequence_ = 0;     // of it
   uint64_t given_ = 0;
   TimerId timer_ = 0;
+  TimerId answer_timer_ = 0;
 };
 
 }  // namespace ringmaster

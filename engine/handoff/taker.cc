@@ -1,5 +1,6 @@
 #include "engine/handoff/taker.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,11 +9,12 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/base/descriptor_passing.h"
 #include "engine/base/log.h"
-#include "engine/connection/connection.h"
 #include "engine/connection/operation.h"
 #include "engine/handoff/batch.h"
 #include "engine/handoff/state_reader.h"
@@ -29,7 +31,12 @@ std::string ReadStates(int fd) {
   if (::fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) > HandoffBatch::kBytesMax) {
     return {};
   }
-  std::string states(static_cast<size_t>(file.st_size), '\0');
+  std::string states;
+  try {
+    states.resize(static_cast<size_t>(file.st_size));
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
   size_t got = 0;
   while (got < states.size()) {
     const ssize_t bytes =
@@ -49,9 +56,19 @@ HandoffTaker::HandoffTaker(Worker& worker, UniqueFd channel, uint32_t number)
 }
 
 bool HandoffTaker::OnReadable() {
-  ReceivedDescriptors batch = ReceiveDescriptors(channel_.get(), HandoffBatch::kMessageBytesMax);
-  if (batch.ended) return false;
-  if (!batch.bytes.empty() && !TakeBatch(std::move(batch))) return false;
+  // Who stops takes nothing more.
+  if (worker_.stopping() && pending_.empty()) return false;
+  ReceivedDescriptors message = ReceiveDescriptors(channel_.get(), HandoffBatch::kMessageBytesMax);
+  if (message.ended) {
+    // Without a word: its process has ended.
+    Settle(std::string(pending_.size(), '\1'));
+    return false;
+  }
+  if (!message.bytes.empty()) {
+    const bool goes_on =
+        pending_.empty() ? TakeBatch(std::move(message)) : OnDecided(message.bytes);
+    if (!goes_on) return false;
+  }
   worker_.ring().SubmitPoll(channel_.get(), UserData(kOperationHandoff, 0, number_));
   return true;
 }
@@ -60,7 +77,7 @@ bool HandoffTaker::OnReadable() {
 bool HandoffTaker::TakeBatch(ReceivedDescriptors batch) {
   StateReader header(batch.bytes);
   const uint64_t version = header.Unsigned();
-  const uint64_t sequence = header.Unsigned();
+  sequence_ = header.Unsigned();
   const uint64_t count = header.UnsignedUpTo(HandoffBatch::kConnectionsMax);
   if (!header.finished() || version != HandoffBatch::kVersion || batch.truncated ||
       batch.fds.size() != count + 1) {
@@ -70,38 +87,79 @@ bool HandoffTaker::TakeBatch(ReceivedDescriptors batch) {
   }
   const std::string states = ReadStates(batch.fds[0].get());
   StateReader in(states);
-  std::vector<Connection*> taken(count);
   std::string mine(count, '\0');
+  pending_.resize(count);
   for (size_t i = 0; i < count; ++i) {
     const std::string_view state = in.Bytes();
     if (!in.ok()) break;
-    taken[i] = Adopt(worker_, batch.fds[i + 1].get(), state);
-    if (taken[i] == nullptr) {
+    Connection* const connection = Adopt(worker_, batch.fds[i + 1].get(), state);
+    if (connection == nullptr) {
       worker_.counters().adoptions_refused.Add();
       continue;
     }
     batch.fds[i + 1].Release();
     mine[i] = 1;
+    // In both workers for a moment: a limit may be exceeded by nobody.
+    connection->address_handle_ =
+        worker_.door().TakeOver(connection->listener_index_, connection->peer());
+    pending_[i] = {connection, std::exchange(connection->state_, Connection::State::kFree)};
   }
+  if (count == 0) return true;
   std::string answer;
   StateWriter out(answer);
-  out.Unsigned(sequence);
+  out.Unsigned(sequence_);
   out.Bytes(mine);
-  // A giver that has died meanwhile touches nothing any more: what it gave is ours all the more.
-  const bool told = SendDescriptors(channel_.get(), answer, {});
-  const bool ours = told || errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN;
-  for (Connection* const connection : taken) {
+  // If the giver does not hear it any more, its last word is there already.
+  static_cast<void>(SendDescriptors(channel_.get(), answer, {}));
+  return true;
+}
+
+bool HandoffTaker::OnDecided(std::string_view message) {
+  StateReader in(message);
+  const uint64_t sequence = in.Unsigned();
+  const std::string_view mine = in.Bytes();
+  if (!in.finished() || sequence != sequence_ || mine.size() != pending_.size()) {
+    log::Get().warn("worker {} does not understand what is handed over to it", worker_.index());
+    Abandon();
+    return false;
+  }
+  Settle(mine);
+  return true;
+}
+
+void HandoffTaker::Settle(std::string_view mine) {
+  // What an application does when it is told may reach this taker.
+  const std::vector<Pending> decided = std::exchange(pending_, {});
+  for (size_t i = 0; i < decided.size(); ++i) {
+    Connection* const connection = decided[i].connection;
     if (connection == nullptr) continue;
-    if (!ours) {
-      Drop(worker_, *connection);
+    if (mine[i] != 1) {
+      GiveBack(*connection);
       continue;
     }
     worker_.counters().connections_adopted.Add();
-    connection->address_handle_ =
-        worker_.door().TakeOver(connection->listener_index_, connection->peer());
+    connection->state_ = decided[i].state;
     connection->Arrive();
   }
-  return told;
+  if (worker_.stopping()) {
+    worker_.TellStop(/*also_fresh=*/true);
+  } else if (worker_.retiring_) {
+    worker_.TellDraining(/*also_fresh=*/true);
+  }
+}
+
+void HandoffTaker::Abandon() {
+  // What the giver decides from now on does not reach this worker, and the giver sees that.
+  if (!pending_.empty()) ::shutdown(channel_.get(), SHUT_RDWR);
+  for (const Pending& pending : std::exchange(pending_, {})) {
+    if (pending.connection != nullptr) GiveBack(*pending.connection);
+  }
+}
+
+void HandoffTaker::GiveBack(Connection& connection) {
+  worker_.door().Leave(connection.listener_index_, connection.address_handle_);
+  Drop(worker_, connection);
+  for (const auto& listener : worker_.listeners_) listener->OnRoom();
 }
 
 Connection* HandoffTaker::Adopt(Worker& worker, int fd, std::string_view state) {

@@ -5,36 +5,51 @@
 #include <vector>
 
 #include "engine/base/unique_fd.h"
+#include "engine/connection/connection.h"
 
 namespace ringmaster {
 
-class Connection;
 class Worker;
 struct ReceivedDescriptors;
 
 // The new worker's side of a hand-off (batch.h): makes connections of what comes, answers which of
-// them it has taken, and only then lets them go on.
+// them it can take, and lets those go on of which the giver says that they are its own now. Until
+// then they have their place here, and nothing else of this worker touches them.
 class HandoffTaker {
  public:
   HandoffTaker(Worker& worker, UniqueFd channel, uint32_t number);
+  ~HandoffTaker() { Abandon(); }
   HandoffTaker(const HandoffTaker&) = delete;
   HandoffTaker& operator=(const HandoffTaker&) = delete;
 
   uint32_t number() const { return number_; }
-  // A batch is there, or the giver is gone. False: it is over.
+  // A batch is there, or the giver's word, or the giver is gone. False: it is over.
   bool OnReadable();
+  // Lets go of what is not its own yet.
+  void Abandon();
 
   // One connection from its state; nullptr, and `fd` stays the caller's, when it cannot be made.
   // It stands still until Connection::Arrive. Public for tests.
   static Connection* Adopt(Worker& worker, int fd, std::string_view state);
 
  private:
+  // nullptr: one that could not be made. Its own state is kFree until it is this worker's.
+  struct Pending {
+    Connection* connection = nullptr;
+    Connection::State state = Connection::State::kFree;
+  };
+
   bool TakeBatch(ReceivedDescriptors batch);
+  bool OnDecided(std::string_view message);
+  void Settle(std::string_view mine);
+  void GiveBack(Connection& connection);
   static void Drop(Worker& worker, Connection& connection);
 
   Worker& worker_;
   UniqueFd channel_;
   const uint32_t number_;
+  uint64_t sequence_ = 0;         // of the batch that is not decided yet
+  std::vector<Pending> pending_;  // its connections
 };
 
 }  // namespace ringmaster

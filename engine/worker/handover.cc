@@ -53,6 +53,11 @@ void Worker::OnHandoff(uint32_t channel) {
 
 void Worker::Depart(Connection& connection) {
   counters().connections_handed_over.Add();
+  CloseDescriptor(connection.fd_);
+  Forget(connection);
+}
+
+void Worker::Forget(Connection& connection) {
   connection.session_.reset();
   connection.SetHeldBytes(0, 0);
   connection.ReleaseQueue();

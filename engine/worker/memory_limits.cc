@@ -126,7 +126,8 @@ void Worker::ResumePaused() {
 void Worker::AbortFattest(size_t excess) {
   using State = Connection::State;
   CollectFattest(ShareOf(memory_hard_), [](const Connection& connection) {
-    return connection.state_ != State::kConnecting && connection.state_ != State::kClosing;
+    return connection.state_ != State::kConnecting && connection.state_ != State::kClosing &&
+           connection.state_ != State::kFree;  // another worker's, so far
   });
   size_t freed = 0;
   while (freed < excess && !fattest_.empty()) {

@@ -2,6 +2,7 @@
 
 #include "engine/connection/guard.h"
 #include "engine/handoff/giver.h"
+#include "engine/handoff/taker.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/fresh_grace.h"
 #include "engine/worker/worker.h"
@@ -49,6 +50,7 @@ void Worker::TellStop(bool also_fresh) {
 
 void Worker::StopNow() {
   Stop();
+  for (const auto& taker : takers_) taker->Abandon();
   for (uint32_t slot = 0; slot < slab_.slot_count(); ++slot) {
     if (Connection* const connection = slab_.At(slot)) {
       connection->Abort(CloseReason::kServerStopping);

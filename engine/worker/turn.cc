@@ -214,11 +214,11 @@ void Worker::Release(Connection& connection) {
   if (connection.outbound_) --outbound_count_;
   if (!connection.outbound_) door_->Leave(connection.listener_index_, connection.address_handle_);
   counters().connections_closed.Add();
+  CloseDescriptor(connection.fd_);
   FreePlace(connection);
 }
 
 void Worker::FreePlace(Connection& connection) {
-  CloseDescriptor(connection.fd_);
   table_.Erase(connection.id_);
   slab_.Free(connection.slot_);
   counters().connections_open.Subtract();

@@ -232,6 +232,8 @@ class Worker {
   void Release(Connection& connection);
   // It lives on elsewhere: nothing is said, and the socket stays as it is.
   void Depart(Connection& connection);
+  // Nothing of it is left here but its socket.
+  void Forget(Connection& connection);
   void FreePlace(Connection& connection);
   void TellStop(bool also_fresh);
   // drain.cc
@@ -253,6 +255,7 @@ class Worker {
   friend class Connection;
   friend class HandoffGiver;
   friend class HandoffTaker;
+  friend class HandoffTestPeer;
 
   ServerDefinition& server_;
   WorkerEnvironment environment_;
