@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/handoff/state_reader.h"
+#include "engine/handoff/state_writer.h"
 #include "fmt/format.h"
 
 namespace ringmaster::simulation {
@@ -140,6 +142,17 @@ class EchoSession final : public Session {
   void OnException(Connection& connection, std::string_view) override {
     if (connection.open()) connection.Send(Answer(Command::kThrow, kGoodbye));
   }
+
+  // In every state but while its successor waits: that one is the next to be asked.
+  bool CanMove(const Connection&) const override { return !replaced_; }
+  void OnHandoff(Connection& connection) override {
+    Expect(connection.open(), "OnHandoff of a closed connection");
+    MayThrow();
+  }
+  void Save(const Connection& connection, StateWriter& out) const override {
+    out.Unsigned(EchoProtocol::IndexOf(connection.peer()));
+  }
+  void OnAdopted(Connection&) override { MayThrow(); }
 
   void OnClosed(Connection& connection, CloseReason reason) override {
     Expect(record_.closed_count++ == 0, "a second OnClosed");
@@ -330,6 +343,16 @@ std::unique_ptr<Session> EchoProtocol::NewSession(Connection& connection) {
   record.connection_id = connection.id();
   record.opened_at = connection.worker().now();
   if (record.new_session_throws) throw std::runtime_error("no session for this one");
+  return std::make_unique<EchoSession>(*this, record);
+}
+
+std::unique_ptr<Session> EchoProtocol::Restore(Connection& connection, StateReader& in) {
+  const size_t index = in.UnsignedUpTo(records_.size() - 1);
+  if (!in.finished()) return nullptr;
+  ConnectionRecord& record = *records_[index];
+  if (record.connection_id != connection.id() || record.sessions_alive > 0) {
+    world_.Fail("a connection was taken for another");
+  }
   return std::make_unique<EchoSession>(*this, record);
 }
 

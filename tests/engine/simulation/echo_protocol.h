@@ -86,6 +86,7 @@ class EchoProtocol final : public Protocol {
 
   std::string_view name() const override { return "simulated echo"; }
   std::unique_ptr<Session> NewSession(Connection& connection) override;
+  std::unique_ptr<Session> Restore(Connection& connection, StateReader& in) override;
   std::string_view RefusalGoodbye() const override { return kRefusalGoodbye; }
 
   // The address of the i-th peer: `group` is what an address limit with 16 bits counts.

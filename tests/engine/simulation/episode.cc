@@ -18,6 +18,7 @@ Episode::Episode(uint64_t seed, uint32_t connection_count)
     : world_(seed, Faults::Some()),
       protocol_(world_),
       engine_(world_, protocol_, DrawOptions()),
+      moves_(world_, engine_, protocol_),
       outbound_(world_, engine_,
                 [this] {
                   --outbound_busy_;
@@ -167,6 +168,7 @@ void Episode::Stop() {
 
 void Episode::CheckTurn() {
   ++turns_;
+  moves_.OnTurn();
   if (memory_hard_ != 0 && engine_.worker().buffered_bytes() > memory_hard_ + kMemoryOvershootMax) {
     world_.Fail(fmt::format("{} bytes are held, the limit is {}", engine_.worker().buffered_bytes(),
                             memory_hard_));
@@ -226,6 +228,8 @@ void Episode::Run(Tally& tally) {
   tally.deadline_rearmed += counters.deadline_rearmed.Get();
   tally.turns_crowded += counters.turns_crowded.Get();
   tally.paused_for_memory += counters.receive_paused_memory.Get();
+  tally.moved += moves_.moved_count();
+  tally.moves_called_off += moves_.called_off_count();
 }
 
 void Episode::CheckConnection(const ScriptedPeer& peer, const ConnectionRecord& record) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/engine/simulation/echo_protocol.h"
+#include "tests/engine/simulation/moves.h"
 #include "tests/engine/simulation/outbound_traffic.h"
 #include "tests/engine/simulation/scripted_peer.h"
 #include "tests/engine/simulation/simulated_engine.h"
@@ -34,6 +35,8 @@ struct Tally {
   uint64_t deadline_rearmed = 0;
   uint64_t paused_for_memory = 0;
   uint64_t timeouts_set = 0;
+  uint64_t moved = 0;
+  uint64_t moves_called_off = 0;
 };
 
 // One worker's life under one seed: peers connect, do what they were drawn to do, the worker stops.
@@ -60,6 +63,7 @@ class Episode {
   size_t receive_slack_bytes_ = 0;
   size_t memory_hard_ = 0;
   SimulatedEngine engine_;
+  Moves moves_;
   OutboundTraffic outbound_;
   uint32_t outbound_busy_ = 0;
   std::vector<std::unique_ptr<ScriptedPeer>> peers_;

@@ -39,11 +39,13 @@ void Print(const Tally& tally, double seconds) {
   fmt::print(
       "\naccept paused {}, held at the door {}, refused {} (seen by {}), receives starved {}, "
       "receives paused {}, stuck sends {}, sends without memory {}, deadlines re-armed {}, stopped "
-      "by force {}, paused for memory {}, turns without time for all {}, timeouts changed {}\n",
+      "by force {}, paused for memory {}, turns without time for all {}, timeouts changed {}, "
+      "moved {}, "
+      "moves called off {}\n",
       tally.accept_paused, tally.accept_held, tally.refused, tally.refusals_seen,
       tally.receive_starved, tally.receive_paused, tally.send_stuck, tally.send_no_memory,
       tally.deadline_rearmed, tally.stopped_by_force, tally.paused_for_memory, tally.turns_crowded,
-      tally.timeouts_set);
+      tally.timeouts_set, tally.moved, tally.moves_called_off);
 }
 
 TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
@@ -80,6 +82,8 @@ TEST(Simulation, KeepsEveryPromiseUnderEveryFault) {
   EXPECT_GT(tally.paused_for_memory, 0u);
   EXPECT_GT(tally.turns_crowded, 0u);
   EXPECT_GT(tally.timeouts_set, 0u);
+  EXPECT_GT(tally.moved, tally.connections / 10);
+  EXPECT_GT(tally.moves_called_off, 0u);
   EXPECT_GT(tally.complete, tally.connections / 2);
 }
 
