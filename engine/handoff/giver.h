@@ -69,6 +69,7 @@ class HandoffGiver {
   void OnPassOver();
   void Watch();
   void Report();
+  bool Passing() const { return passing_ && leaving_.empty() && sent_.empty(); }
 
   Worker& worker_;
   UniqueFd channel_;
