@@ -37,10 +37,10 @@ std::string_view TakeLine(std::string_view& text) {
   return line;
 }
 
-// Shows the lines that are new. nullopt: it goes on.
-std::optional<int> ShowProgress(std::string_view answer, size_t& shown) {
+// Shows the lines that are new. nullopt: it goes on. `reason` is that of an abandonment: its line
+// comes first, then the old workers get back what they had.
+std::optional<int> ShowProgress(std::string_view answer, size_t& shown, std::string& reason) {
   const std::string_view state = TakeLine(answer);
-  std::string reason;
   while (!answer.empty()) {
     const std::string_view line = TakeLine(answer);
     ++shown;
@@ -76,11 +76,12 @@ int ReloadCommand(const std::string& control_socket, bool wait) {
     return 0;
   }
   size_t shown = 0;
+  std::string reason;
   while (true) {
     const absl::StatusOr<std::string> answer =
         AskMaster(control_socket, fmt::format("reload log {} {}", number, shown), kAnswerTimeout);
     if (!answer.ok()) return Fail(std::string(answer.status().message()));
-    if (const std::optional<int> over = ShowProgress(*answer, shown)) return *over;
+    if (const std::optional<int> over = ShowProgress(*answer, shown, reason)) return *over;
     std::this_thread::sleep_for(kInterval);
   }
 }
