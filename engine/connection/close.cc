@@ -104,9 +104,9 @@ void Connection::BeginClosing() {
   if (connecting) {
     ++in_flight_;
     ring().SubmitCancel(Tag(kOperationConnect), Tag(kOperationCancel));
-  } else if (receive_armed_ || send_in_flight_) {
+  } else if (receive_armed_ || send_in_flight_ || moving_) {
     // Completes the receive with 0 and a stuck send with -EPIPE; close(2) alone would leave both
-    // armed on a socket that nobody owns any more.
+    // armed on a socket that nobody owns any more. Another process may have it already.
     ring().Shutdown(fd_, SHUT_RDWR);
   }
   worker_->ListForClose(*this);

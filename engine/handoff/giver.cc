@@ -15,7 +15,6 @@
 #include "engine/handoff/batch.h"
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
-#include "engine/process/control_message.h"
 #include "engine/worker/worker.h"
 
 namespace ringmaster {
@@ -97,7 +96,7 @@ void HandoffGiver::OnPassOver() {
       break;
     case Stage::kLastPass:
       stage_ = Stage::kWatching;
-      Report();
+      Report(ControlMessage::kHandedOver);
       Watch();
       break;
     default:
@@ -114,9 +113,15 @@ void HandoffGiver::Watch() {
   });
 }
 
-void HandoffGiver::Report() {
+void HandoffGiver::Report(ControlMessage message) {
   if (std::exchange(reported_, true)) return;
-  worker_.Answer(ControlMessage::kHandedOver, given_);
+  worker_.Answer(message, given_);
+}
+
+// The master must not take it for done: the taker may have died with what it had.
+void HandoffGiver::Break() {
+  Report(ControlMessage::kHandoffBroken);
+  End();
 }
 
 // Who has ended meanwhile is no longer in the list.
@@ -200,7 +205,7 @@ void HandoffGiver::OnReadable() {
   const uint64_t sequence = in.Unsigned();
   const std::string_view mine = in.Bytes();
   if (answer.ended || !in.finished() || sequence != sequence_ || mine.size() != sent_.size()) {
-    End();
+    Break();
     return;
   }
   Decide(mine);
@@ -224,7 +229,7 @@ void HandoffGiver::Decide(std::string_view wanted) {
   std::string yours(sent_.size(), '\0');
   for (size_t i = 0; i < sent_.size(); ++i) yours[i] = wanted[i] == 1 && IsAsSent(sent_[i]) ? 1 : 0;
   if (!SayWhose(yours)) {
-    End();
+    Break();
     return;
   }
   for (size_t i = 0; i < sent_.size(); ++i) {
@@ -266,7 +271,7 @@ void HandoffGiver::End() {
   // The armed poll keeps the socket open; the other side shall see its end all the same.
   ::shutdown(channel_.get(), SHUT_RDWR);
   channel_.Reset();
-  Report();
+  Report(ControlMessage::kHandedOver);
 }
 
 }  // namespace ringmaster

@@ -8,6 +8,7 @@
 
 #include "engine/base/time.h"
 #include "engine/base/unique_fd.h"
+#include "engine/process/control_message.h"
 #include "engine/worker/timer_queue.h"
 
 namespace ringmaster {
@@ -68,7 +69,8 @@ class HandoffGiver {
   bool SayWhose(std::string_view yours);
   void OnPassOver();
   void Watch();
-  void Report();
+  void Break();
+  void Report(ControlMessage message);
   bool Passing() const { return passing_ && leaving_.empty() && sent_.empty(); }
 
   Worker& worker_;

@@ -24,8 +24,11 @@ enum class ControlMessage : char {
   kHandOver = 'H',
   kAdopt = 'A',
   kHandedOver = 'h',  // old worker -> master: done; argument: how many it gave
-  kRetire = 'D',      // master -> worker: what is left may come to its end; then leave
-  kReload = 'r',      // worker -> master: an application asks for a reload (Worker::Reload)
+  // old worker -> master: the other end is gone, perhaps with its process; argument: how many it
+  // gave before.
+  kHandoffBroken = 'b',
+  kRetire = 'D',  // master -> worker: what is left may come to its end; then leave
+  kReload = 'r',  // worker -> master: an application asks for a reload (Worker::Reload)
 
   // master -> worker: write your connections into the report (process/connection_report.h);
   // argument: the number of the request, given back in kListed.

@@ -335,6 +335,9 @@ void Master::ReadControl(WorkerSlot& slot) {
       case ControlMessage::kHandedOver:
         reload_->OnHandedOver(slot, packet->argument, MonotonicNow());
         break;
+      case ControlMessage::kHandoffBroken:
+        reload_->OnHandoffBroken(slot, packet->argument, MonotonicNow());
+        break;
       case ControlMessage::kReload:
         RequestReload(fmt::format("{} asks for it", slot.name()));
         break;

@@ -30,6 +30,9 @@ std::string_view StageName(Reload::Stage stage) {
   return "";
 }
 
+// From a worker's last close(2) to its SIGCHLD.
+constexpr Duration kExitMax = std::chrono::seconds(1);
+
 double Milliseconds(TimePoint since, TimePoint now) {
   return static_cast<double>(now - since) / 1e6;
 }
@@ -170,6 +173,7 @@ bool Reload::HandOver(WorkerSlot& from, WorkerSlot& to, TimePoint now) {
     return false;
   }
   giving_ = &from;
+  broken_ = false;
   began_handing_at_ = now;
   deadline_ = DeadlineAfter(now, server_.current->definition->options.ready_timeout);
   return true;
@@ -198,8 +202,10 @@ void Reload::PassPlace(TimePoint) {
 void Reload::OnHandedOver(WorkerSlot& slot, uint64_t count, TimePoint now) {
   if (giving_ != &slot) return;
   WorkerSlot* const heir = stage_ == Stage::kRolling ? &HeirOf(at_) : places_[at_].old;
-  Note(fmt::format("worker {} gave {} connections to worker {} in {:.1f} ms", slot.index(), count,
-                   heir->index(), Milliseconds(began_handing_at_, now)));
+  if (heir != nullptr) {
+    Note(fmt::format("worker {} gave {} connections to worker {} in {:.1f} ms", slot.index(), count,
+                     heir->index(), Milliseconds(began_handing_at_, now)));
+  }
   if (stage_ == Stage::kRolling) {
     PassPlace(now);
     RollNext(now);
@@ -207,9 +213,26 @@ void Reload::OnHandedOver(WorkerSlot& slot, uint64_t count, TimePoint now) {
   }
   giving_ = nullptr;
   deadline_ = kNever;
-  heir->Serve();
+  if (heir != nullptr) {
+    heir->Serve();
+  } else {
+    StartOldAgain();
+  }
   slot.LeaveWhenDrained(now);
   UndoNext(now);
+}
+
+// If it died, its exit is the news, and what it had was not handed over. If it lives, what it could
+// not take stays where it is.
+void Reload::OnHandoffBroken(WorkerSlot& slot, uint64_t count, TimePoint now) {
+  if (giving_ != &slot) return;
+  if (stage_ != Stage::kRolling) {
+    OnHandedOver(slot, count, now);
+    return;
+  }
+  broken_ = true;
+  given_ = count;
+  deadline_ = std::min(deadline_, DeadlineAfter(now, kExitMax));
 }
 
 void Reload::Finish() {
@@ -270,6 +293,10 @@ void Reload::OnTimer(TimePoint now) {
   if (deadline_ > now) return;
   deadline_ = kNever;
   if (giving_ == nullptr) return;
+  if (stage_ == Stage::kRolling && broken_) {
+    OnHandedOver(*giving_, given_, now);
+    return;
+  }
   if (stage_ == Stage::kUndoing) {
     WorkerSlot& giver = *std::exchange(giving_, nullptr);
     if (places_[at_].old != nullptr) places_[at_].old->Serve();
@@ -289,16 +316,18 @@ void Reload::Abandon(std::string reason, TimePoint now) {
   log::Get().error("the reload to generation {} is abandoned: {}", number_, reason_);
   lines_.push_back(fmt::format("abandoned: {}", reason_));
   const bool rolling = stage_ == Stage::kRolling;
-  const uint32_t passed = rolling ? at_ : 0;
+  uint32_t passed = rolling ? at_ : 0;
+  if (rolling && passed < places_.size() && places_[passed].old != nullptr) {
+    // What is on its way stays with the old one, what has arrived must come back.
+    places_[passed].old->Serve();
+    if (giving_ != nullptr) ++passed;
+  }
   giving_ = nullptr;
   deadline_ = kNever;
-  // Who has taken no place yet goes at once; what it was about to take over stays with the old one.
+  // Who has taken no place yet goes at once.
   for (uint32_t i = passed; i < places_.size(); ++i) {
     if (places_[i].next != nullptr) places_[i].next->Discard(now);
     places_[i].next = nullptr;
-  }
-  if (rolling && passed < places_.size() && places_[passed].old != nullptr) {
-    places_[passed].old->Serve();
   }
   for (uint32_t i = 0; i < passed; ++i) {
     if (places_[i].next != nullptr) places_[i].next->BeginDraining();
@@ -315,10 +344,7 @@ void Reload::UndoNext(TimePoint now) {
     WorkerSlot* const giver =
         at_ < next_->worker_count ? place.next : places_[at_ % next_->worker_count].next;
     if (place.old == nullptr) {
-      // It died meanwhile.
-      const absl::StatusOr<WorkerSlot*> again =
-          server_.fleet.Start(server_.current, at_, server_.listening, /*standby=*/false);
-      if (!again.ok()) log::Get().error("{}", std::string(again.status().message()));
+      StartOldAgain();
       if (place.next != nullptr) place.next->LeaveWhenDrained(now);
       continue;
     }
@@ -327,6 +353,14 @@ void Reload::UndoNext(TimePoint now) {
     if (place.next != nullptr) place.next->LeaveWhenDrained(now);
   }
   EndAbandoned();
+}
+
+// The one at this place died meanwhile.
+void Reload::StartOldAgain() {
+  if (at_ >= server_.current->worker_count) return;
+  const absl::StatusOr<WorkerSlot*> again =
+      server_.fleet.Start(server_.current, at_, server_.listening, /*standby=*/false);
+  if (!again.ok()) log::Get().error("{}", std::string(again.status().message()));
 }
 
 void Reload::EndAbandoned() {

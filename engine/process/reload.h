@@ -68,6 +68,8 @@ class Reload {
   bool OnChildExit(pid_t pid, int wait_status, TimePoint now);
   void OnReady(WorkerSlot& slot, TimePoint now);
   void OnHandedOver(WorkerSlot& slot, uint64_t count, TimePoint now);
+  // The one that took over is gone, or has given up.
+  void OnHandoffBroken(WorkerSlot& slot, uint64_t count, TimePoint now);
   // `how` it ended. The slot is still there, without a process.
   void OnWorkerExit(WorkerSlot& slot, const std::string& how, TimePoint now);
   int planner_fd() const { return planner_.fd(); }
@@ -85,6 +87,7 @@ class Reload {
   void RollNext(TimePoint now);
   bool HandOver(WorkerSlot& from, WorkerSlot& to, TimePoint now);
   void PassPlace(TimePoint now);
+  void StartOldAgain();
   void Finish();
   void Abandon(std::string reason, TimePoint now);
   void UndoNext(TimePoint now);
@@ -110,6 +113,8 @@ class Reload {
   WorkerSlot* giving_ = nullptr;  // who was told to hand over
   TimePoint began_handing_at_ = 0;
   TimePoint deadline_ = kNever;  // of the hand-over
+  bool broken_ = false;          // the hand-over: its end is awaited, or an exit
+  uint64_t given_ = 0;           // before it broke
   std::string reason_;
   std::vector<std::string> lines_;
 };

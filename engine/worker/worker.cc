@@ -88,6 +88,7 @@ Worker::~Worker() {
 
 void Worker::Serve() {
   if (stopping_ || retiring_) return;
+  if (giver_ != nullptr) giver_->End();
   for (const auto& listener : listeners_) {
     if (serving_) {
       listener->Resume();
