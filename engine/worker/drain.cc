@@ -51,8 +51,8 @@ void Worker::EndDrain() {
   drain_slot_ = 0;
   const uint32_t left = std::max<uint32_t>(slab_.used_count(), 1);
   const Duration tick = std::max<Duration>(server_.options.drain_spread / left, kTickMin);
-  const auto ticks = static_cast<uint32_t>(server_.options.drain_spread / tick);
-  drain_at_a_time_ = left / std::max<uint32_t>(ticks, 1) + 1;
+  const auto ticks = std::max(static_cast<uint32_t>(server_.options.drain_spread / tick), 1u);
+  drain_at_a_time_ = (left - 1) / ticks + 1;
   AddTimer(Duration::zero(), tick, [this] { DrainNext(); });
   AddTimer(server_.options.drain_spread + kGoodbyeMax, Duration::zero(), [this] { StopNow(); });
 }
