@@ -223,7 +223,7 @@ class Connection {
   // (and timeouts.write while output is stuck). The first reason given counts; only a deadline that
   // cuts a regular end (kLocal, kPeerClosed) short takes its place.
   void CloseAfterFlush(CloseReason reason, Linger linger = Linger::kNo);
-  // For a peer that owes us nothing but may ask for something more: what has arrived by now is still
+  // For a peer that owes us nothing but may ask for more: what has arrived by now is still
   // given to the session, which ends the connection itself with the answer; if nothing has,
   // CloseAfterFlush(reason, Linger::kYes).
   void CloseWhenQuiet(CloseReason reason);

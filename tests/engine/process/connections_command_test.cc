@@ -52,7 +52,8 @@ TEST_F(ConnectionsCommand, KillSaysWhatBecameOfEachId) {
   EXPECT_EQ(both.err, "error: there is no connection 2\n");
   const Finished busy = Run({"kill", "3"});
   EXPECT_EQ(busy.exit_status, 1);
-  EXPECT_NE(busy.err.find("no worker has said that it has connection 3"), std::string::npos) << busy.err;
+  EXPECT_NE(busy.err.find("no worker has said that it has connection 3"), std::string::npos)
+      << busy.err;
   EXPECT_EQ(Run({"kill"}).exit_status, 2);
 }
 
