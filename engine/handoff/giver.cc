@@ -52,7 +52,7 @@ Connection* HandoffGiver::Find(const Ref& ref) const {
 bool HandoffGiver::DoorIsClosed() const {
   const auto& listeners = worker_.listeners_;
   return std::all_of(listeners.begin(), listeners.end(),
-                     [](const auto& listener) { return listener->stopped(); });
+                     [](const auto& listener) { return listener->yielded(); });
 }
 
 bool HandoffGiver::Hurries() const {
@@ -92,7 +92,7 @@ void HandoffGiver::OnPassOver() {
   switch (stage_) {
     case Stage::kFirstPass:
       stage_ = Stage::kClosingDoor;
-      for (const auto& listener : worker_.listeners_) listener->Stop();
+      for (const auto& listener : worker_.listeners_) listener->Yield();
       break;
     case Stage::kLastPass:
       stage_ = Stage::kWatching;

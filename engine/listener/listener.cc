@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/connection/operation.h"
@@ -48,7 +49,7 @@ void Listener::Take(int fd) {
   if (full == Refusal::kNone) {
     worker_.AddAccepted(*this, arrival);
     if (definition_.at_limit == AtLimit::kWait) full = door.Room(index_);
-  } else if (definition_.at_limit == AtLimit::kRefuse && !stopping_) {
+  } else if (definition_.at_limit == AtLimit::kRefuse && (!stopping_ || yielding_)) {
     door.Refuse(arrival, full);
     return;
   } else {
@@ -89,7 +90,7 @@ void Listener::OnEnded(int32_t result) {
 }
 
 void Listener::LookForRoom() {
-  if (!stopping_ && worker_.door().OthersWait(index_, waiting_for_)) {
+  if ((!stopping_ || yielding_) && worker_.door().OthersWait(index_, waiting_for_)) {
     RecheckLater();
   } else {
     LetIn();
@@ -100,7 +101,7 @@ void Listener::LetIn() {
   Door& door = worker_.door();
   Refusal full = Refusal::kNone;
   while (!parked_.empty()) {
-    if (stopping_) {
+    if (stopping_ && !yielding_) {
       door.TakePlaceAnyway(index_);
     } else {
       full = door.TakePlace(index_);
@@ -161,14 +162,25 @@ void Listener::RecheckLater() {
 void Listener::Resume() {
   if (!stopping_) return;
   stopping_ = false;
+  yielding_ = false;
   // Else the accept is being cancelled: OnEnded goes on from there.
   if (state_ != State::kStopped) return;
   state_ = State::kClosed;
   LetIn();
 }
 
-void Listener::Stop() {
+void Listener::Yield() {
   if (stopping_) return;
+  yielding_ = true;
+  StopAccepting();
+}
+
+void Listener::Stop() {
+  if (std::exchange(yielding_, false)) LetIn();
+  if (!stopping_) StopAccepting();
+}
+
+void Listener::StopAccepting() {
   stopping_ = true;
   if (state_ == State::kArmed) {
     Cancel();

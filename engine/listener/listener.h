@@ -50,12 +50,17 @@ class Listener {
   void OnGate();
   // Accepts no more. What was accepted comes in, whatever the limits say.
   void Stop();
-  // Accepts again, after Stop has come to its end.
+  // Accepts no more, since another worker does. What was accepted comes in when there is room, as
+  // before.
+  void Yield();
+  // Accepts again, after Yield or Stop has come to its end.
   void Resume();
 
   bool stopped() const {
     return state_ == State::kStopped && !cancel_in_flight_ && parked_.empty();
   }
+  bool yielded() const { return state_ == State::kStopped && !cancel_in_flight_; }
+  bool anybody_waits() const { return !parked_.empty(); }
   const ListenerDefinition& definition() const { return definition_; }
   uint32_t index() const { return index_; }
   UnlinkedReceives& unlinked_receives() { return unlinked_receives_; }
@@ -69,6 +74,7 @@ class Listener {
 
   void Take(int fd);
   void Cancel();
+  void StopAccepting();
   // Lets in who waits, arms accept again, as far as there is room.
   void LetIn();
   void LookForRoom();
@@ -86,7 +92,8 @@ class Listener {
   const ListenerDefinition& definition_;
   State state_ = State::kIdle;
   bool cancel_in_flight_ = false;
-  bool stopping_ = false;
+  bool stopping_ = false;  // Yield or Stop
+  bool yielding_ = false;  // Yield
   bool recheck_set_ = false;
   uint32_t backlog_;  // of the socket now
   // The limit that those who wait, here or in the kernel, are waiting for.

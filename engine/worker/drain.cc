@@ -21,7 +21,7 @@ constexpr Duration kGoodbyeMax = std::chrono::seconds(5);
 void Worker::Retire() {
   if (retiring_ || stopping_) return;
   retiring_ = true;
-  for (const auto& listener : listeners_) listener->Stop();
+  for (const auto& listener : listeners_) listener->Yield();
   farewell_->Hurry();
   TellDraining(/*also_fresh=*/false);
   try {
@@ -48,6 +48,7 @@ void Worker::TellDraining(bool also_fresh) {
 // Slot by slot, as many at a time as it takes to be through by the end of drain_spread.
 void Worker::EndDrain() {
   if (stopping_) return;
+  for (const auto& listener : listeners_) listener->Stop();
   drain_slot_ = 0;
   const uint32_t left = std::max<uint32_t>(slab_.used_count(), 1);
   const Duration tick = std::max<Duration>(server_.options.drain_spread / left, kTickMin);

@@ -67,7 +67,11 @@ bool Worker::Turn() {
   ReleaseClosed();
   if (giver_ != nullptr) giver_->OnTurn();
   if (report_ != nullptr) ContinueReport();
-  if (retiring_ && slab_.used_count() == outbound_count_) Stop();
+  if (retiring_ && slab_.used_count() == outbound_count_ &&
+      std::none_of(listeners_.begin(), listeners_.end(),
+                   [](const auto& listener) { return listener->anybody_waits(); })) {
+    Stop();
+  }
   PublishFigures();
   timings_.OnTurnEnded();
   return !Stopped();

@@ -385,7 +385,8 @@ for (const at_limit of ['wait', 'refuse']) {
       const knocking = setInterval(knock, 10).unref();
       await deploy(server);
       clearInterval(knocking);
-      await settled(server, 2);
+      // With `wait`, an old worker stays with whom it had accepted and has no room for.
+      if (at_limit === 'refuse') await settled(server, 2);
       assert.equal(await openCount(server), 20);
     }
     await pause(100);
