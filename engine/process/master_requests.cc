@@ -48,6 +48,9 @@ std::string Master::OnReloadRequest() {
         "error a reload to generation {} is under way; try again when it has ended\n",
         reload_->number());
   }
+  if (upgrade_check_.running() || upgrade_ready_) {
+    return "error an upgrade is under way; try again when it has ended\n";
+  }
   RequestReload("the reload command");
   return fmt::format("ok {}\n", reload_->number());
 }

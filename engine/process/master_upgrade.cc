@@ -31,7 +31,7 @@ namespace ringmaster {
 namespace {
 
 // Raise it with every change of what SaveState writes.
-constexpr uint32_t kStateVersion = 1;
+constexpr uint32_t kStateVersion = 2;
 
 absl::StatusOr<std::string> ReadWhole(int fd) {
   struct stat file = {};
@@ -146,6 +146,7 @@ std::string Master::SaveState(std::vector<int>& kept) const {
     if (admin_listening_ != nullptr) admin_listening_->Save(part, kept);
     part.Bool(admin_.has_value());
     if (admin_) admin_->Save(part, kept);
+    part.Bytes(reload_wanted_);
   });
   return text;
 }
@@ -273,6 +274,7 @@ absl::Status Master::Resume(const MasterInheritance& inheritance) {
     admin_.emplace(in, current_, *SharedStatus::Get()->admin_slot(),
                    fmt::format("{}: admin", options().name), fleet_->next_prefix());
   }
+  reload_wanted_ = in.Bytes();
   if (!in.finished()) return absl::InvalidArgumentError("the master's state is cut short");
   absl::StatusOr<SignalQueue> signals = SignalQueue::Create();
   if (!signals.ok()) return signals.status();
