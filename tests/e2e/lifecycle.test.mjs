@@ -1,7 +1,7 @@
 // The life of a server from start to stop, and what may befall it: graceful stops, killed workers and masters, and
 // random sequences of all that and deploys. Nothing is lost that need not be, and nothing is left behind.
 //
-//   RINGMASTER_SEQUENCES=N  random sequences, 6; 200 for a release
+//   RINGMASTER_SEQUENCES=N  random sequences, 4; 200 for a release
 //   RINGMASTER_SEED=N       that of the first one; else from the clock, and printed. The i-th has the seed N + i
 
 import assert from 'node:assert/strict';
@@ -15,7 +15,7 @@ import { startMovingServer } from './lib/moving_server.mjs';
 import { demoConfig, eventually, makeDirectory, sanitized, startServer, within, writeConfig } from './lib/server.mjs';
 import { openWebSocket, text } from './lib/websocket_client.mjs';
 
-const sequences = numberFrom('RINGMASTER_SEQUENCES', 6);
+const sequences = numberFrom('RINGMASTER_SEQUENCES', 4);
 const seed = numberFrom('RINGMASTER_SEED', Date.now() % 1_000_000);
 
 async function allGone(pids) {
@@ -204,6 +204,26 @@ class Life {
     await this.start();
   }
 
+  async killMasterDuringReload() {
+    const reload = this.server.command('reload', '--wait');
+    await pause(this.random(200));
+    await this.killMaster();
+    await reload;
+  }
+
+  async stopDuringReload() {
+    await this.load.pauseConnects();
+    const reload = this.server.command('reload', '--wait');
+    await pause(this.random(200));
+    const pids = allProcesses(this.server);
+    this.load.excuse();
+    assert.equal((await this.server.command('stop')).code, 0);
+    assert.deepEqual(pids.filter(alive), []);
+    await this.load.excusedEnded();
+    await reload;
+    await this.start();
+  }
+
   async killWorker() {
     // While old workers drain, connections move.
     await settled(this.server, this.workers);
@@ -250,6 +270,8 @@ class Life {
       ['kill the master', () => this.killMaster()],
       ['another worker count', () => this.changeCount()],
       ['kill a worker during a reload', () => this.killDuringReload()],
+      ['kill the master during a reload', () => this.killMasterDuringReload()],
+      ['stop during a reload', () => this.stopDuringReload()],
       ['a signal', () => this.signal()],
       ['reload at once again', async () => {
         await this.reload();

@@ -48,7 +48,8 @@ function say(t, report) {
   for (const [name, { answered, opened, latency_ms: { p99, max } }] of Object.entries({ connects, keepalive, websockets })) {
     t.diagnostic(`${name}: ${answered} answered, ${opened} connections, p99 ${p99} ms, at most ${max} ms`);
   }
-  t.diagnostic(`told to close: ${keepalive.told_to_close}, closed while idle: ${keepalive.closed_idle}`);
+  t.diagnostic(`told to close: ${keepalive.told_to_close}, closed while idle: ${keepalive.closed_idle}; the clients' own ` +
+      `lateness p99 ${report.schedule_late_ms.p99} ms`);
 }
 
 for (const [name, command, countAfter] of [
