@@ -56,6 +56,19 @@ HandoffTestPeer::Step HandoffTestPeer::Move(Worker& worker, const Ref& ref) {
   return Step::kMoved;
 }
 
+bool HandoffTestPeer::Save(Worker& worker, const Ref& ref, std::string& state) {
+  Connection& connection = *worker.slab_.Get(ref.slot, ref.generation);
+  return connection.CanMove() && HandoffGiver::SaveTo(worker, connection, state);
+}
+
+Connection* HandoffTestPeer::Adopt(Worker& worker, int fd, std::string_view state) {
+  Connection* const adopted = HandoffTaker::Adopt(worker, fd, state);
+  if (adopted == nullptr) return nullptr;
+  adopted->address_handle_ = worker.door().TakeOver(adopted->listener_index_, adopted->peer());
+  adopted->Arrive();
+  return adopted;
+}
+
 }  // namespace ringmaster
 
 namespace ringmaster::simulation {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/engine/simulation/echo_protocol.h"
@@ -34,6 +35,12 @@ class HandoffTestPeer {
   static Step Look(Worker& worker, const Ref& ref);
   static Step Move(Worker& worker, const Ref& ref);
   static void StayHere(Worker& worker, const Ref& ref);
+
+  // What Move would write of one that stands; false: it goes on here.
+  static bool Save(Worker& worker, const Ref& ref, std::string& state);
+  // Of another process's state, with a socket of the test; nullptr, and `fd` stays the caller's,
+  // when it makes no sense.
+  static Connection* Adopt(Worker& worker, int fd, std::string_view state);
 };
 
 }  // namespace ringmaster
