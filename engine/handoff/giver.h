@@ -32,6 +32,8 @@ class HandoffGiver {
   HandoffGiver& operator=(const HandoffGiver&) = delete;
 
   uint32_t number() const { return number_; }
+  // Connections that cannot move yet may still.
+  bool gives() const { return stage_ != Stage::kEnded; }
   // At the end of a turn: goes on as far as it can.
   void OnTurn();
   // There is something to do without anything completing.

@@ -327,10 +327,10 @@ void Master::ReadControl(WorkerSlot& slot) {
         inquiry_.OnListed(slot.index(), packet->argument);
         break;
       case ControlMessage::kKilled:
-        OnKillAnswer(packet->argument, /*killed=*/true);
+        OnKillAnswer(slot, packet->argument, /*killed=*/true);
         break;
       case ControlMessage::kNoConnection:
-        OnKillAnswer(packet->argument, /*killed=*/false);
+        OnKillAnswer(slot, packet->argument, /*killed=*/false);
         break;
       case ControlMessage::kHandedOver:
         reload_->OnHandedOver(slot, packet->argument, MonotonicNow());

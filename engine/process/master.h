@@ -116,7 +116,7 @@ class Master {
   std::optional<std::string> OnUpgradeRequest(uint64_t client);
   std::string ReloadLog(std::string_view arguments) const;
   std::optional<std::string> OnKillRequest(uint64_t client, std::string_view id_text);
-  void OnKillAnswer(uint64_t id, bool killed);
+  void OnKillAnswer(const WorkerSlot& slot, uint64_t id, bool killed);
   void ContinueInquiry(TimePoint now);
   void GiveUpKills(TimePoint now);
 
@@ -147,7 +147,7 @@ class Master {
   struct PendingKill {
     uint64_t client;
     uint64_t id;
-    uint32_t asked;  // how many have not answered yet
+    std::vector<uint32_t> asked;  // who have not answered yet
     TimePoint deadline;
   };
   std::vector<PendingKill> kills_;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <iterator>
+#include <utility>
 
 #include "engine/base/log.h"
 #include "engine/connection/connection_id.h"
@@ -103,21 +104,23 @@ void Master::ContinueInquiry(TimePoint now) {
 std::optional<std::string> Master::OnKillRequest(uint64_t client, std::string_view id_text) {
   const std::optional<uint64_t> id = ParseConnectionId(id_text);
   if (!id) return fmt::format("error \"{}\" is no connection's id\n", id_text);
-  uint32_t asked = 0;
+  std::vector<uint32_t> asked;
   for (const WorkerSlot& slot : fleet_->slots()) {
-    if (slot.Send({ControlMessage::kKill, *id})) ++asked;
+    if (slot.Send({ControlMessage::kKill, *id})) asked.push_back(slot.index());
   }
-  if (asked == 0) {
+  if (asked.empty()) {
     return fmt::format("error there is no connection {}: no worker runs\n", id_text);
   }
-  kills_.push_back({client, *id, asked, MonotonicNow() + ConnectionInquiry::kPatience.count()});
+  kills_.push_back(
+      {client, *id, std::move(asked), MonotonicNow() + ConnectionInquiry::kPatience.count()});
   return std::nullopt;
 }
 
-void Master::OnKillAnswer(uint64_t id, bool killed) {
+void Master::OnKillAnswer(const WorkerSlot& slot, uint64_t id, bool killed) {
   const auto answered = [&](PendingKill& kill) {
     if (kill.id != id) return false;
-    if (!killed && --kill.asked > 0) return false;
+    std::erase(kill.asked, slot.index());
+    if (!killed && !kill.asked.empty()) return false;
     const std::string text = FormatConnectionId(id);
     control_->Answer(kill.client, killed ? fmt::format("killed {}\n", text)
                                          : fmt::format("error there is no connection {}\n", text));
@@ -130,9 +133,9 @@ void Master::GiveUpKills(TimePoint now) {
   const auto given_up = [&](const PendingKill& kill) {
     if (now < kill.deadline) return false;
     control_->Answer(kill.client,
-                     fmt::format("error no worker has said that it has connection {}; one that is "
-                                 "busy closes it when it goes on\n",
-                                 FormatConnectionId(kill.id)));
+                     fmt::format("error worker {} is busy: no answer; if it has connection {} it "
+                                 "closes it when it goes on\n",
+                                 fmt::join(kill.asked, ", "), FormatConnectionId(kill.id)));
     return true;
   };
   std::erase_if(kills_, given_up);

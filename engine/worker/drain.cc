@@ -2,6 +2,7 @@
 #include <new>
 
 #include "engine/connection/guard.h"
+#include "engine/handoff/giver.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/fresh_grace.h"
 #include "engine/worker/worker.h"
@@ -40,6 +41,8 @@ void Worker::TellDraining(bool also_fresh) {
         connection->drain_told_ || (!also_fresh && connection->IsFresh())) {
       continue;
     }
+    // It moves when it can: an answer that is under way may end.
+    if (giver_ != nullptr && giver_->gives() && !connection->stays_) continue;
     connection->drain_told_ = true;
     connection->Guard([&] { connection->session_->OnDrain(*connection); });
   }

@@ -82,7 +82,7 @@ TEST_F(HandOverFailureTest, ATakerThatDiesBeforeItAnswersHasTakenNobody) {
   const ReceivedDescriptors batch = BatchOf(4);
   EXPECT_EQ(batch.fds.size(), 5u);
   from_old_.Reset();
-  EXPECT_EQ(AwaitHandedOver(), 0u);
+  EXPECT_EQ(AwaitBroken(), 0u);
   EXPECT_EQ(old_->open(), 4u);
   ExpectAllServed();
 }
@@ -92,7 +92,7 @@ TEST_F(HandOverFailureTest, ATakerThatDiesBeforeTheWordHasTakenNobody) {
   // Its answer is there, and it is not.
   EXPECT_TRUE(SendDescriptors(from_old_.get(), Verdict(1, "\1\1\1\1"), {}));
   from_old_.Reset();
-  EXPECT_EQ(AwaitHandedOver(), 0u);
+  EXPECT_EQ(AwaitBroken(), 0u);
   EXPECT_EQ(handed_over(), 0u);
   ExpectAllServed();
 }
@@ -104,7 +104,7 @@ TEST_F(HandOverFailureTest, ATakerThatDiesLaterTakesAlongOnlyWhatItHad) {
   EXPECT_EQ(word.bytes, Verdict(1, std::string("\1\0\1\0", 4)));
   batch.fds.clear();
   from_old_.Reset();
-  EXPECT_EQ(AwaitHandedOver(), 2u);
+  EXPECT_EQ(AwaitBroken(), 2u);
   EXPECT_TRUE(Until([&] { return clients_[0]->ended() && clients_[2]->ended(); }));
   for (const size_t i : {1, 3}) EXPECT_EQ(Ask(*clients_[i], "count"), "2\n");
   // Nobody tells the sessions of a process that is dead.
@@ -139,7 +139,7 @@ TEST_F(HandOverFailureTest, NonsenseOfATakerIsTheEndOfIt) {
     const ReceivedDescriptors word = Await(channel);
     EXPECT_EQ(word.bytes, Verdict(1, std::string(3, '\0'))) << "the taker is told that it has none";
     EXPECT_TRUE(AwaitEnd(channel));
-    EXPECT_EQ(AwaitHandedOver(), 0u);
+    EXPECT_EQ(AwaitBroken(), 0u);
     EXPECT_EQ(old_->open(), 3u);
   }
   EXPECT_EQ(handed_over(), 0u);
@@ -195,7 +195,7 @@ TEST_F(HandOverFailureTest, NonsenseOfAGiverIsTheEndOfIt) {
   EXPECT_TRUE(AwaitEnd(channel));
   good.fds.clear();
   from_old_.Reset();
-  AwaitHandedOver();
+  AwaitBroken();
   ExpectAllServed();
 }
 
@@ -233,7 +233,7 @@ TEST_F(HandOverFailureTest, StatesThatMakeNoSenseAreRefusedOneByOne) {
   EXPECT_EQ(adopted(), 0u);
   good.fds.clear();
   from_old_.Reset();
-  AwaitHandedOver();
+  AwaitBroken();
   ExpectAllServed();
 }
 
@@ -250,7 +250,7 @@ TEST_F(HandOverFailureTest, AWordThatMakesNoSenseLeavesThemToTheGiver) {
   }
   good.fds.clear();
   from_old_.Reset();
-  AwaitHandedOver();
+  AwaitBroken();
   ExpectAllServed();
 }
 
@@ -269,7 +269,7 @@ TEST_F(HandOverFailureTest, ATakerWithoutDescriptorsLeavesThemAll) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
   for (int i = 0; i < 10; ++i) new_->Turn();
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
-  EXPECT_EQ(AwaitHandedOver(), 0u);
+  EXPECT_EQ(AwaitBroken(), 0u);
   EXPECT_EQ(new_->open(), 0u);
   EXPECT_EQ(old_->open(), 40u);
   ExpectAllServed();
@@ -374,7 +374,7 @@ TEST_F(KilledWorkerTest, ATakerThatIsKilledWithABatchInItsHandsHasTakenNobody) {
   // What it had answered comes all the same.
   EXPECT_TRUE(Pass(from_old_.get(), answer));
   from_old_.Reset();
-  EXPECT_EQ(AwaitHandedOver(), 0u);
+  EXPECT_EQ(AwaitBroken(), 0u);
   EXPECT_EQ(old_->open(), 6u);
   for (auto& client : clients_) EXPECT_EQ(AskBlocking(*client, "count"), "2\n");
 }

@@ -252,11 +252,14 @@ class TwoWorkersTest : public testing::Test {
     return std::move(channel.a);
   }
   // Both passes are over: how many were given until then.
-  uint64_t AwaitHandedOver() {
+  uint64_t AwaitHandedOver() { return Await(ControlMessage::kHandedOver); }
+  // The taker is gone, or talks nonsense: how many were given until then.
+  uint64_t AwaitBroken() { return Await(ControlMessage::kHandoffBroken); }
+  uint64_t Await(ControlMessage message) {
     std::optional<ControlPacket> packet;
     EXPECT_TRUE(Until([&] { return (packet = old_->Heard()).has_value(); }));
     if (!packet) return 0;
-    EXPECT_EQ(packet->message, ControlMessage::kHandedOver);
+    EXPECT_EQ(packet->message, message);
     return packet->argument;
   }
   uint64_t HandOver() {
