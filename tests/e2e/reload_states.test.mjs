@@ -41,11 +41,12 @@ class Client {
     this.socket.write(bytes);
   }
 
-  // The next response, which must be whole.
+  // The next response, which must be whole; it may be the last.
   async response(status = 200) {
     const parsed = await eventually(() => {
-      assert.equal(this.ended, null, `${this.ended} instead of a response`);
-      return parseResponse(this.received);
+      const response = parseResponse(this.received);
+      if (!response) assert.equal(this.ended, null, `${this.ended} instead of a response`);
+      return response;
     }, 'a response');
     this.received = this.received.subarray(parsed.end);
     assert.equal(parsed.response.status, status);
@@ -227,7 +228,8 @@ const states = {
     return async () => {
       client.write(`lo${crlf}6${crlf} world${crlf}0${crlf}${crlf}`);
       assert.equal(`${(await client.response()).body}`, 'hello world');
-      await client.end();
+      // It stayed in the old worker, whose heir may be gone by now: then this answer is the last.
+      client.socket.destroy();
     };
   },
   'idle between requests': async (port) => {

@@ -76,6 +76,8 @@ TEST_F(HandOverFailureTest, AListenerThatTheNewServerDoesNotHaveKeepsItsConnecti
   EXPECT_EQ(HandOver(), 0u);
   EXPECT_EQ(new_->counters.adoptions_refused.Get(), 2u);
   ExpectAllServed();
+  old_->Tell(ControlMessage::kRetire);
+  EXPECT_TRUE(Until([&] { return LifeOf(0).drains == 1 && LifeOf(1).drains == 1; }));
 }
 
 TEST_F(HandOverFailureTest, ATakerThatDiesBeforeItAnswersHasTakenNobody) {

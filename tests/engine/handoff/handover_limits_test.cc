@@ -98,16 +98,16 @@ TEST_F(HandOverLimitsTest, AWorkerAtItsOwnLimitMakesRoomAndTheOtherTakesMore) {
 
 class DrainTest : public TwoWorkersTest {};
 
-TEST_F(DrainTest, WhatStayedIsToldAndTheWorkerLeavesWithTheLast) {
+TEST_F(DrainTest, WhatStayedGoesOnAndTheWorkerLeavesWithTheLast) {
   options_.drain_timeout = std::chrono::seconds(60);
   Start();
   for (int i = 0; i < 3; ++i) Ask(Connect(), "hello");
   Say(*clients_[0], "stay");
   EXPECT_EQ(HandOver(), 2u);
   old_->Tell(ControlMessage::kRetire);
-  ASSERT_TRUE(Until([&] { return LifeOf(0).drains == 1; }));
-  TurnFor(milliseconds(200));
+  TurnFor(milliseconds(700));
   EXPECT_FALSE(old_->stopped);
+  EXPECT_EQ(LifeOf(0).drains, 0) << "it may still move";
   EXPECT_EQ(LifeOf(0).stops, 0);
   EXPECT_EQ(Ask(*clients_[0], "count"), "3\n");
   clients_[0]->Close();
