@@ -384,11 +384,14 @@ void Master::OnAllReady() {
   }
 }
 
+bool Master::Changing() const {
+  return !all_ready_ || reload_->running() || upgrade_check_.running() || upgrade_ready_;
+}
+
 void Master::RequestUpgrade(std::string_view why) {
   if (stop_stage_ != StopStage::kNone) {
     log::Get().warn("no upgrade ({}): the server is stopping", why);
-  } else if (!all_ready_ || reload_->running() || admin_renewed_ || upgrade_check_.running() ||
-             upgrade_ready_) {
+  } else if (Changing() || admin_renewed_) {
     log::Get().info("an upgrade ({}) follows when what is under way has ended", why);
     upgrade_wanted_ = why;
   } else {
@@ -400,7 +403,7 @@ void Master::RequestUpgrade(std::string_view why) {
 void Master::RequestReload(std::string_view why) {
   if (stop_stage_ != StopStage::kNone) {
     log::Get().warn("no reload ({}): the server is stopping", why);
-  } else if (!all_ready_ || reload_->running() || upgrade_check_.running() || upgrade_ready_) {
+  } else if (Changing()) {
     log::Get().info("a reload ({}) follows when the one under way has ended", why);
     reload_wanted_ = why;
   } else {
@@ -431,7 +434,6 @@ void Master::RenewAdmin() {
   if (!admin_renewed_ && admin_server_ != nullptr) return;
   admin_renewed_ = false;
   if (stop_stage_ != StopStage::kNone) return;
-  const std::string before = admin_listening_ ? admin_listening_->Addresses(*admin_server_)[0] : "";
   const ServerDefinition& server = *current_->definition;
   absl::Status status;
   if (HasAdmin(server)) {
@@ -458,11 +460,9 @@ void Master::OnTimers() {
   for (WorkerSlot& slot : fleet_->slots()) slot.OnTimer(now);
   reload_->OnTimer(now);
   if (upgrade_check_.deadline() <= now) upgrade_check_.OnTimer();
-  const bool idle =
-      all_ready_ && !reload_->running() && !upgrade_check_.running() && !upgrade_ready_;
-  if (idle && !reload_wanted_.empty()) {
+  if (!Changing() && !reload_wanted_.empty()) {
     RequestReload(std::string(reload_wanted_));
-  } else if (idle && !admin_renewed_ && !upgrade_wanted_.empty()) {
+  } else if (!Changing() && !admin_renewed_ && !upgrade_wanted_.empty()) {
     RequestUpgrade(std::string(upgrade_wanted_));
   }
   if (upgrade_ready_ && stop_stage_ == StopStage::kNone && !control_->answering()) ExecuteUpgrade();

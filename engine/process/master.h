@@ -93,6 +93,8 @@ class Master {
   void FailStart(absl::Status reason);
   bool AdminRunning() const { return admin_ && admin_->running(); }
   bool AllReady() const;
+  // A start, a reload or an upgrade is under way.
+  bool Changing() const;
   TimePoint NextDeadline() const;
   std::string Banner() const;
   const ServerOptions& options() const { return current_->definition->options; }

@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/base/read_whole.h"
 #include "engine/base/write_all.h"
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
@@ -33,15 +33,7 @@ namespace {
 // Raise it with every change of what SaveState writes.
 constexpr uint32_t kStateVersion = 2;
 
-absl::StatusOr<std::string> ReadWhole(int fd) {
-  struct stat file = {};
-  if (::fstat(fd, &file) != 0) return absl::ErrnoToStatus(errno, "cannot read the master's state");
-  std::string text(static_cast<size_t>(file.st_size), '\0');
-  if (::pread(fd, text.data(), text.size(), 0) != file.st_size) {
-    return absl::ErrnoToStatus(errno, "cannot read the master's state");
-  }
-  return text;
-}
+constexpr off_t kStateBytesMax = 1 << 30;
 
 absl::StatusOr<StateReader> OpenState(std::string_view text) {
   StateReader in(text);
@@ -92,7 +84,7 @@ void Execute(int program, const MasterInheritance& inheritance,
 }  // namespace
 
 absl::Status CheckMasterState(int state_fd) {
-  const absl::StatusOr<std::string> text = ReadWhole(state_fd);
+  const absl::StatusOr<std::string> text = ReadWhole(state_fd, kStateBytesMax);
   if (!text.ok()) return text.status();
   return OpenState(*text).status();
 }
@@ -221,7 +213,7 @@ void Master::ExecuteUpgrade() {
 }
 
 absl::Status Master::Resume(const MasterInheritance& inheritance) {
-  const absl::StatusOr<std::string> text = ReadWhole(inheritance.state_fd);
+  const absl::StatusOr<std::string> text = ReadWhole(inheritance.state_fd, kStateBytesMax);
   if (!text.ok()) return text.status();
   absl::StatusOr<StateReader> state = OpenState(*text);
   if (!state.ok()) return state.status();

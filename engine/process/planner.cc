@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/read_whole.h"
 #include "engine/base/write_all.h"
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
@@ -43,18 +43,6 @@ absl::StatusOr<std::optional<PlannerInheritance>> TakeRole() {
         fmt::format("{} is of another release; it is set by the master alone", Planner::kVariable));
   }
   return role;
-}
-
-absl::StatusOr<std::string> ReadBack(int fd) {
-  struct stat file = {};
-  if (::fstat(fd, &file) != 0 || file.st_size > kPlanBytesMax) {
-    return absl::FailedPreconditionError("the new program's plan is too long");
-  }
-  std::string text(static_cast<size_t>(file.st_size), '\0');
-  if (::pread(fd, text.data(), text.size(), 0) != file.st_size) {
-    return absl::ErrnoToStatus(errno, "cannot read the new program's plan");
-  }
-  return text;
 }
 
 std::string_view Trimmed(std::string_view text) {
@@ -163,7 +151,7 @@ absl::StatusOr<Planner::Plan> Planner::Finish(int wait_status) {
                                    DescribeWaitStatus(wait_status))
                      : std::string(said));
   }
-  const absl::StatusOr<std::string> answer = ReadBack(plan.get());
+  const absl::StatusOr<std::string> answer = ReadWhole(plan.get(), kPlanBytesMax);
   if (!answer.ok()) return answer.status();
   return ParseAnswer(*answer);
 }

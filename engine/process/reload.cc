@@ -78,8 +78,7 @@ void Reload::Begin(std::string_view why, TimePoint now) {
 void Reload::Cancel() {
   if (!running()) return;
   planner_.Abandon();
-  giving_ = nullptr;
-  deadline_ = kNever;
+  EndHandOver();
   places_.clear();
   next_.reset();
   lines_.push_back("the server stops");
@@ -184,16 +183,15 @@ void Reload::RollNext(TimePoint now) {
     Place& place = places_[at_];
     const bool serves = place.old != nullptr && place.old->running() && place.old->ready();
     if (serves && HandOver(*place.old, HeirOf(at_), now)) return;
-    PassPlace(now);
+    PassPlace();
   }
   Finish();
 }
 
 // The old worker of this place accepts no more.
-void Reload::PassPlace(TimePoint) {
+void Reload::PassPlace() {
   Place& place = places_[at_];
-  giving_ = nullptr;
-  deadline_ = kNever;
+  EndHandOver();
   if (place.next != nullptr) place.next->Serve();
   if (place.old != nullptr) place.old->BeginDraining();
   ++at_;
@@ -207,12 +205,11 @@ void Reload::OnHandedOver(WorkerSlot& slot, uint64_t count, TimePoint now) {
                      heir->index(), Milliseconds(began_handing_at_, now)));
   }
   if (stage_ == Stage::kRolling) {
-    PassPlace(now);
+    PassPlace();
     RollNext(now);
     return;
   }
-  giving_ = nullptr;
-  deadline_ = kNever;
+  EndHandOver();
   if (heir != nullptr) {
     heir->Serve();
   } else {
@@ -235,6 +232,19 @@ void Reload::OnHandoffBroken(WorkerSlot& slot, uint64_t count, TimePoint now) {
   deadline_ = std::min(deadline_, DeadlineAfter(now, kExitMax));
 }
 
+void Reload::EndHandOver() {
+  giving_ = nullptr;
+  deadline_ = kNever;
+}
+
+void Reload::Record(std::atomic<uint64_t>& counter, std::string_view result) {
+  places_.clear();
+  counter.fetch_add(1);
+  server_.block.header().reload.generation.store(number_);
+  server_.block.DescribeReload(StageName(Stage::kIdle), result, reason_);
+  stage_ = Stage::kIdle;
+}
+
 void Reload::Finish() {
   const TimePoint now = MonotonicNow();
   uint64_t draining = 0;
@@ -249,11 +259,7 @@ void Reload::Finish() {
   }
   server_.listening.Keep(*next_->definition, next_->worker_count);
   server_.current = std::move(next_);
-  places_.clear();
-  server_.block.header().reload.done.fetch_add(1);
-  server_.block.header().reload.generation.store(number_);
-  server_.block.DescribeReload(StageName(Stage::kIdle), "done", "");
-  stage_ = Stage::kIdle;
+  Record(server_.block.header().reload.done, "done");
   Note(
       fmt::format("generation {} serves with {} workers; {} connections come to their end in the "
                   "old ones",
@@ -271,8 +277,7 @@ void Reload::OnWorkerExit(WorkerSlot& slot, const std::string& how, TimePoint no
     slot.BeginDraining();  // it is not to be started again
     if (stage_ == Stage::kUndoing) {
       if (!was_giving) return;
-      giving_ = nullptr;
-      deadline_ = kNever;
+      EndHandOver();
       if (places_[at_].old != nullptr) places_[at_].old->Serve();
       UndoNext(now);
       return;
@@ -283,7 +288,7 @@ void Reload::OnWorkerExit(WorkerSlot& slot, const std::string& how, TimePoint no
   if (slot.draining()) place->old = nullptr;
   if (!was_giving) return;
   Note(fmt::format("worker {} {} while it handed over", slot.index(), how));
-  PassPlace(now);
+  PassPlace();
   place->old = nullptr;
   RollNext(now);
 }
@@ -322,8 +327,7 @@ void Reload::Abandon(std::string reason, TimePoint now) {
     places_[passed].old->Serve();
     if (giving_ != nullptr) ++passed;
   }
-  giving_ = nullptr;
-  deadline_ = kNever;
+  EndHandOver();
   // Who has taken no place yet goes at once.
   for (uint32_t i = passed; i < places_.size(); ++i) {
     if (places_[i].next != nullptr) places_[i].next->Discard(now);
@@ -366,11 +370,7 @@ void Reload::StartOldAgain() {
 void Reload::EndAbandoned() {
   server_.listening.Keep(*server_.current->definition, server_.current->worker_count);
   next_.reset();
-  places_.clear();
-  stage_ = Stage::kIdle;
-  server_.block.header().reload.abandoned.fetch_add(1);
-  server_.block.header().reload.generation.store(number_);
-  server_.block.DescribeReload(StageName(Stage::kIdle), "abandoned", reason_);
+  Record(server_.block.header().reload.abandoned, "abandoned");
   Note(fmt::format("generation {} goes on", server_.current->number));
   server_.on_ended();
 }

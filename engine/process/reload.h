@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -86,9 +87,12 @@ class Reload {
   void StartNext(TimePoint now);
   void RollNext(TimePoint now);
   bool HandOver(WorkerSlot& from, WorkerSlot& to, TimePoint now);
-  void PassPlace(TimePoint now);
+  void PassPlace();
+  void EndHandOver();
   void StartOldAgain();
   void Finish();
+  // The attempt is over: counted, and shown by `status`.
+  void Record(std::atomic<uint64_t>& counter, std::string_view result);
   void Abandon(std::string reason, TimePoint now);
   void UndoNext(TimePoint now);
   void EndAbandoned();
