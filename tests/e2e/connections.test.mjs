@@ -150,6 +150,6 @@ test('a handler sets the read timeout of its own connection, and of no other', a
   // It is asked for a sign of life at half of it, gives none, and is told 1001.
   const events = await socket.waitForEnd();
   assert.deepEqual(events.map(([kind, value]) => (kind === 'close' ? value : kind)), ['text', 'ping', 1001, 'end']);
-  assert.equal((await server.status()).totals.counters.closed_read_timeout, 2);
+  await server.assertCounted({ closed_read_timeout: 2 });
   await server.stop();
 });

@@ -262,7 +262,7 @@ test('a request restarts the idle time', async () => {
   await within(client.ended, 'end of the idle connection');
   assert.equal(requests >= 5, true, `ended after ${requests} requests`);
   assertLived(client, ofRoot, waited(), 'idle behind the last request');
-  assert.equal((await server.counters()).closed_read_timeout, 1);
+  await server.assertCounted({ closed_read_timeout: 1 });
   await server.stop();
 });
 
@@ -297,7 +297,7 @@ test('a WebSocket is pinged before its read timeout; who answers stays, who does
   await pause(3 * ofListener);
   assert.equal(alive.attacker.ended, null, 'the peer that answers was ended');
   assert.ok(pings.answered >= 4, `${pings.answered} pings`);
-  assert.equal((await server.counters()).closed_read_timeout, 1);
+  await server.assertCounted({ closed_read_timeout: 1 });
   alive.destroy();
   await server.stop();
 });

@@ -81,7 +81,7 @@ test('a connection that hammers is closed', async () => {
   assert.equal(answered.filter((line) => line.endsWith('200')).length, 2);
   // Ten bursts, and the one that was too many.
   assert.equal(answered.filter((line) => line.endsWith('429')).length, 21);
-  assert.equal((await server.counters()).closed_limit, 1);
+  await server.assertCounted({ closed_limit: 1 });
   await server.stop();
 });
 

@@ -141,6 +141,17 @@ export class RunningServer {
     return (await this.status()).totals.counters;
   }
 
+  // Counters of connections that have ended. A client may see its end first: behind the server's last byte there is the
+  // client's own FIN, which the server waits for.
+  async assertCounted(expected) {
+    let counters;
+    await eventually(async () => {
+      counters = await this.counters();
+      return Object.entries(expected).every(([name, count]) => counters[name] >= count);
+    }, JSON.stringify(expected)).catch(() => {});
+    for (const [name, count] of Object.entries(expected)) assert.equal(counters[name], count, name);
+  }
+
   // The worker processes: the master's children without the admin process.
   workers() {
     const children = fs.readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
