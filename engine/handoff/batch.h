@@ -23,7 +23,9 @@ namespace ringmaster {
 //
 // Who ends: a giver that lives says "stays" of what it has not decided, whatever makes it end. So a
 // channel that ends without a word ends because the giver's process has, and all that the taker can
-// take is the taker's. If the taker dies before the giver's word, all of the batch stay.
+// take is the taker's. If the taker dies before the giver's word, all of the batch stay. If it dies
+// behind it, what it has not touched comes back (reserve.h); so a taker that does not serve yet
+// lets what is its own stand still for a few milliseconds more (HandoffTaker::BeginWaiting).
 struct HandoffBatch {
   static constexpr uint32_t kVersion = 1;
   static constexpr size_t kConnectionsMax = kDescriptorsPerMessageMax - 1;

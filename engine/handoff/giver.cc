@@ -28,6 +28,9 @@ constexpr size_t kStateBytesUsual = 160;
 constexpr Duration kAskAgain = std::chrono::milliseconds(100);
 // Connections that stand still are somebody's: a taker that a handler holds gives up its turn.
 constexpr Duration kAnswerMax = std::chrono::seconds(5);
+// How long behind its last pass the master may find the taker dead and put this worker in its place
+// again.
+constexpr Duration kKeptMax = std::chrono::seconds(1);
 
 // A memfd with `bytes`; invalid without memory or descriptors.
 UniqueFd InMemory(const std::string& bytes) {
@@ -106,7 +109,9 @@ void HandoffGiver::OnPassOver() {
 
 void HandoffGiver::Watch() {
   passing_ = false;
+  kept_until_ = DeadlineAfter(worker_.now(), kKeptMax);
   timer_ = worker_.AddTimer(kAskAgain, kAskAgain, [this] {
+    if (worker_.now() >= kept_until_) reserve_.Clear();
     if (stage_ != Stage::kWatching || passing_) return;
     passing_ = true;
     cursor_ = 0;
@@ -236,14 +241,37 @@ void HandoffGiver::Decide(std::string_view wanted) {
     Connection* const connection = Find(sent_[i].ref);
     if (connection == nullptr) continue;
     if (yours[i] == 1) {
-      ++given_;
-      worker_.Depart(*connection);
+      Give(sent_[i], *connection);
     } else {
       connection->stays_ = wanted[i] != 1;
       connection->StayHere();
     }
   }
   sent_.clear();
+}
+
+void HandoffGiver::Give(const Sent& sent, Connection& connection) {
+  ++given_;
+  const uint64_t bytes_received = connection.bytes_received();
+  const uint64_t bytes_sent = connection.bytes_sent();
+  UniqueFd fd = worker_.Depart(connection);
+  // A taker that serves already is as mortal as any worker.
+  if (stage_ == Stage::kWatching) {
+    worker_.CloseDescriptor(fd.Release());
+    return;
+  }
+  StateReader state(std::string_view(states_).substr(sent.begin, sent.end - sent.begin));
+  reserve_.Keep(std::move(fd), state.Bytes(), bytes_received, bytes_sent);
+}
+
+void HandoffGiver::TakeBack() {
+  End();
+  if (reserve_.empty()) return;
+  const HandoffReserve::Result result = reserve_.TakeBack(worker_);
+  log::Get().warn(
+      "worker {} takes back {} connections of a worker that died; {} that it had begun to serve "
+      "are lost",
+      worker_.index(), result.taken, result.lost);
 }
 
 bool HandoffGiver::SayWhose(std::string_view yours) {

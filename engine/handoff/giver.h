@@ -8,6 +8,7 @@
 
 #include "engine/base/time.h"
 #include "engine/base/unique_fd.h"
+#include "engine/handoff/reserve.h"
 #include "engine/process/control_message.h"
 #include "engine/worker/timer_queue.h"
 
@@ -42,6 +43,11 @@ class HandoffGiver {
   void OnReadable();
   // Nothing more is given.
   void End();
+  // The taker's process has ended, and the place it was to have is here again: what it had been
+  // given and has not touched is this worker's again (reserve.h).
+  void TakeBack();
+  // The taker lives and has all that it was given.
+  void ForgetGiven() { reserve_.Clear(); }
 
   // What the taker needs of a connection that stands still; false, and the connection is on its way
   // out, when its session throws. Public for tests.
@@ -69,6 +75,7 @@ class HandoffGiver {
   bool IsAsSent(const Sent& sent) const;
   void Decide(std::string_view wanted);
   bool SayWhose(std::string_view yours);
+  void Give(const Sent& sent, Connection& connection);
   void OnPassOver();
   void Watch();
   void Break();
@@ -86,6 +93,8 @@ class HandoffGiver {
   std::vector<Sent> sent_;    // of the batch that is not decided yet
   std::string states_;        // of it
   uint64_t sequence_ = 0;     // of it
+  HandoffReserve reserve_;
+  TimePoint kept_until_ = kNever;
   uint64_t given_ = 0;
   TimerId timer_ = 0;
   TimerId answer_timer_ = 0;

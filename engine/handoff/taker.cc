@@ -17,6 +17,7 @@
 #include "engine/base/log.h"
 #include "engine/connection/operation.h"
 #include "engine/handoff/batch.h"
+#include "engine/handoff/giver.h"
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
 #include "engine/listener/door.h"
@@ -24,6 +25,9 @@
 
 namespace ringmaster {
 namespace {
+
+// How long a connection may stand still to be safe from this worker's death.
+constexpr Duration kWaitMax = std::chrono::milliseconds(20);
 
 // Empty when it cannot be read.
 std::string ReadStates(int fd) {
@@ -55,6 +59,11 @@ HandoffTaker::HandoffTaker(Worker& worker, UniqueFd channel, uint32_t number)
   worker_.ring().SubmitPoll(channel_.get(), UserData(kOperationHandoff, 0, number_));
 }
 
+HandoffTaker::~HandoffTaker() {
+  if (timer_ != 0) worker_.CancelTimer(timer_);
+  Abandon();
+}
+
 bool HandoffTaker::OnReadable() {
   // Who stops takes nothing more.
   if (worker_.stopping() && pending_.empty()) return false;
@@ -62,12 +71,16 @@ bool HandoffTaker::OnReadable() {
   if (message.ended) {
     // Without a word: its process has ended.
     Settle(std::string(pending_.size(), '\1'));
+    BeginWaiting();
     return false;
   }
   if (!message.bytes.empty()) {
     const bool goes_on =
         pending_.empty() ? TakeBatch(std::move(message)) : OnDecided(message.bytes);
-    if (!goes_on) return false;
+    if (!goes_on) {
+      BeginWaiting();
+      return false;
+    }
   }
   worker_.ring().SubmitPoll(channel_.get(), UserData(kOperationHandoff, 0, number_));
   return true;
@@ -99,9 +112,7 @@ bool HandoffTaker::TakeBatch(ReceivedDescriptors batch) {
     }
     batch.fds[i + 1].Release();
     mine[i] = 1;
-    // In both workers for a moment: a limit may be exceeded by nobody.
-    connection->address_handle_ =
-        worker_.door().TakeOver(connection->listener_index_, connection->peer());
+    Count(worker_, *connection);
     pending_[i] = {connection, std::exchange(connection->state_, Connection::State::kFree)};
   }
   if (count == 0) return true;
@@ -138,14 +149,50 @@ void HandoffTaker::Settle(std::string_view mine) {
       continue;
     }
     worker_.counters().connections_adopted.Add();
+    // It comes home: its taker lived.
+    if (worker_.giver_ != nullptr) worker_.giver_->ForgetGiven();
     connection->state_ = decided[i].state;
-    connection->Arrive();
+    waiting_.push_back({connection->slot_, connection->generation_});
+  }
+  if (worker_.serving_ || worker_.stopping() || worker_.retiring_) {
+    BeginWaiting();
+  } else if (timer_ == 0) {
+    timer_ = worker_.AddTimer(kWaitMax, Duration::zero(), [this] {
+      timer_ = 0;
+      BeginWaiting();
+    });
   }
   if (worker_.stopping()) {
     worker_.TellStop(/*also_fresh=*/true);
   } else if (worker_.retiring_) {
     worker_.TellDraining(/*also_fresh=*/true);
   }
+}
+
+void HandoffTaker::BeginWaiting() {
+  if (timer_ != 0) worker_.CancelTimer(std::exchange(timer_, 0));
+  for (const Ref& ref : std::exchange(waiting_, {})) {
+    Connection* const connection = worker_.slab_.Get(ref.slot, ref.generation);
+    // An operator may have closed it.
+    if (connection == nullptr || connection->state_ == Connection::State::kClosing) continue;
+    connection->Arrive();
+  }
+}
+
+// Until its giver lets go it is in both workers: a limit may be exceeded by nobody.
+void HandoffTaker::Count(Worker& worker, Connection& connection) {
+  connection.address_handle_ =
+      worker.door().TakeOver(connection.listener_index_, connection.peer());
+}
+
+bool HandoffTaker::TakeAtOnce(Worker& worker, UniqueFd& fd, std::string_view state) {
+  Connection* const connection = Adopt(worker, fd.get(), state);
+  if (connection == nullptr) return false;
+  fd.Release();
+  Count(worker, *connection);
+  worker.counters().connections_adopted.Add();
+  connection->Arrive();
+  return true;
 }
 
 void HandoffTaker::Abandon() {

@@ -6,6 +6,7 @@
 
 #include "engine/base/unique_fd.h"
 #include "engine/connection/connection.h"
+#include "engine/worker/timer_queue.h"
 
 namespace ringmaster {
 
@@ -18,7 +19,7 @@ struct ReceivedDescriptors;
 class HandoffTaker {
  public:
   HandoffTaker(Worker& worker, UniqueFd channel, uint32_t number);
-  ~HandoffTaker() { Abandon(); }
+  ~HandoffTaker();
   HandoffTaker(const HandoffTaker&) = delete;
   HandoffTaker& operator=(const HandoffTaker&) = delete;
 
@@ -27,12 +28,20 @@ class HandoffTaker {
   bool OnReadable();
   // Lets go of what is not its own yet.
   void Abandon();
+  // What is its own and still waits goes on now (batch.h).
+  void BeginWaiting();
 
   // One connection from its state; nullptr, and `fd` stays the caller's, when it cannot be made.
   // It stands still until Connection::Arrive. Public for tests.
   static Connection* Adopt(Worker& worker, int fd, std::string_view state);
+  // The same, and it goes on at once. False, and `fd` stays the caller's, when it cannot be made.
+  static bool TakeAtOnce(Worker& worker, UniqueFd& fd, std::string_view state);
 
  private:
+  struct Ref {
+    uint32_t slot;
+    uint32_t generation;
+  };
   // nullptr: one that could not be made. Its own state is kFree until it is this worker's.
   struct Pending {
     Connection* connection = nullptr;
@@ -43,6 +52,7 @@ class HandoffTaker {
   bool OnDecided(std::string_view message);
   void Settle(std::string_view mine);
   void GiveBack(Connection& connection);
+  static void Count(Worker& worker, Connection& connection);
   static void Drop(Worker& worker, Connection& connection);
 
   Worker& worker_;
@@ -50,6 +60,8 @@ class HandoffTaker {
   const uint32_t number_;
   uint64_t sequence_ = 0;         // of the batch that is not decided yet
   std::vector<Pending> pending_;  // its connections
+  std::vector<Ref> waiting_;      // its own, not begun
+  TimerId timer_ = 0;
 };
 
 }  // namespace ringmaster

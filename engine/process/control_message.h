@@ -27,6 +27,9 @@ enum class ControlMessage : char {
   // old worker -> master: the other end is gone, perhaps with its process; argument: how many it
   // gave before.
   kHandoffBroken = 'b',
+  // master -> worker: serve, as before; who took your connections is dead, and what it had not
+  // touched is yours.
+  kTakeBack = 'T',
   kRetire = 'D',  // master -> worker: what is left may come to its end; then leave
   kReload = 'r',  // worker -> master: an application asks for a reload (Worker::Reload)
 

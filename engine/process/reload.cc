@@ -278,7 +278,7 @@ void Reload::OnWorkerExit(WorkerSlot& slot, const std::string& how, TimePoint no
     if (stage_ == Stage::kUndoing) {
       if (!was_giving) return;
       EndHandOver();
-      if (places_[at_].old != nullptr) places_[at_].old->Serve();
+      if (places_[at_].old != nullptr) places_[at_].old->TakeBack();
       UndoNext(now);
       return;
     }
@@ -303,10 +303,8 @@ void Reload::OnTimer(TimePoint now) {
     return;
   }
   if (stage_ == Stage::kUndoing) {
-    WorkerSlot& giver = *std::exchange(giving_, nullptr);
-    if (places_[at_].old != nullptr) places_[at_].old->Serve();
-    giver.LeaveWhenDrained(now);
-    UndoNext(now);
+    // It moves no more, and what it took must not wait for it. Its exit follows.
+    giving_->Kill("did not give back what it had taken over in time (ready_timeout)");
     return;
   }
   Abandon(fmt::format("worker {} did not take over the connections of worker {} in time "
@@ -352,8 +350,13 @@ void Reload::UndoNext(TimePoint now) {
       if (place.next != nullptr) place.next->LeaveWhenDrained(now);
       continue;
     }
-    if (giver != nullptr && giver->running() && HandOver(*giver, *place.old, now)) return;
-    place.old->Serve();
+    const bool lives = giver != nullptr && giver->running();
+    if (lives && HandOver(*giver, *place.old, now)) return;
+    if (lives) {
+      place.old->Serve();
+    } else {
+      place.old->TakeBack();
+    }
     if (place.next != nullptr) place.next->LeaveWhenDrained(now);
   }
   EndAbandoned();

@@ -32,7 +32,8 @@ namespace ringmaster {
 //   rolling     place by place: the old worker gives its connections to the new one and accepts no
 //               more, then the new one accepts. The old one stays
 //   done        the old ones may leave when what they could not hand over has come to its end
-//   undoing     a new worker died: each old one gets back what it had given, and serves again
+//   undoing     a new worker died or hangs: each old one gets back what it had given, and serves
+//               again. What the dead one had not begun to serve is there, too (handoff/reserve.h)
 //
 // A thread of its own is not needed: everything happens in calls from the master's loop.
 class Reload {

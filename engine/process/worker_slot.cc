@@ -167,11 +167,15 @@ bool WorkerSlot::SendWithDescriptor(ControlMessage message, int fd) const {
   return SendDescriptor(inbox_.get(), fd) && Send({message, 0});
 }
 
-void WorkerSlot::Serve() {
+void WorkerSlot::Serve() { Serve(ControlMessage::kServe); }
+
+void WorkerSlot::TakeBack() { Serve(ControlMessage::kTakeBack); }
+
+void WorkerSlot::Serve(ControlMessage how) {
   role_.standby = false;
   draining_ = false;
   if (running()) SetState(SlotState::kReady);
-  Send({ControlMessage::kServe, 0});
+  Send({how, 0});
 }
 
 void WorkerSlot::BeginDraining() {

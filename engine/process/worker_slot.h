@@ -54,6 +54,8 @@ class WorkerSlot {
   bool SendWithDescriptor(ControlMessage message, int fd) const;
   // It stands by and shall serve now; or it had handed its place over, and gets it back.
   void Serve();
+  // The same where the worker that had its place is dead.
+  void TakeBack();
   // Another has its place now. It keeps what it could not hand over.
   void BeginDraining();
   // Nobody will need it again: it leaves when its connections have come to their end, or is killed
@@ -97,6 +99,7 @@ class WorkerSlot {
 
  private:
   const ServerOptions& options() const { return generation_->definition->options; }
+  void Serve(ControlMessage how);
   void SetState(SlotState state) { shared_.state.store(state); }
   void Restart(Duration wait, TimePoint now);
   void LookForLife(TimePoint now);

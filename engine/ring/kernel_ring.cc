@@ -1,8 +1,8 @@
 #include "engine/ring/kernel_ring.h"
 
 #include <fmt/format.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>

@@ -36,6 +36,9 @@ void Worker::OnControl(int32_t result) {
     case ControlMessage::kServe:
       Serve();
       break;
+    case ControlMessage::kTakeBack:
+      TakeBack();
+      break;
     case ControlMessage::kHandOver:
       BeginHandOver();
       break;

@@ -22,6 +22,8 @@ constexpr Duration kGoodbyeMax = std::chrono::seconds(5);
 void Worker::Retire() {
   if (retiring_ || stopping_) return;
   retiring_ = true;
+  if (giver_ != nullptr) giver_->ForgetGiven();
+  LetTakenBegin();
   for (const auto& listener : listeners_) listener->Yield();
   farewell_->Hurry();
   TellDraining(/*also_fresh=*/false);

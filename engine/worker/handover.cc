@@ -31,6 +31,7 @@ void Worker::BeginHandOver() {
     return;
   }
   if (giver_ != nullptr) giver_->End();
+  LetTakenBegin();
   giver_ = std::make_unique<HandoffGiver>(*this, std::move(channel), next_channel_++);
 }
 
@@ -51,10 +52,20 @@ void Worker::OnHandoff(uint32_t channel) {
   if (taker != takers_.end() && !(*taker)->OnReadable()) takers_.erase(taker);
 }
 
-void Worker::Depart(Connection& connection) {
+void Worker::TakeBack() {
+  if (giver_ != nullptr && !stopping_) giver_->TakeBack();
+  Serve();
+}
+
+void Worker::LetTakenBegin() {
+  for (const auto& taker : takers_) taker->BeginWaiting();
+}
+
+UniqueFd Worker::Depart(Connection& connection) {
   counters().connections_handed_over.Add();
-  CloseDescriptor(connection.fd_);
+  UniqueFd fd(connection.fd_);
   Forget(connection);
+  return fd;
 }
 
 void Worker::Forget(Connection& connection) {

@@ -14,7 +14,11 @@ namespace ringmaster {
 void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
-  if (giver_ != nullptr) giver_->End();
+  if (giver_ != nullptr) {
+    giver_->End();
+    giver_->ForgetGiven();
+  }
+  LetTakenBegin();
   for (const auto& listener : listeners_) listener->Stop();
   farewell_->Hurry();
   TellStop(/*also_fresh=*/false);

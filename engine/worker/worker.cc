@@ -97,6 +97,7 @@ void Worker::Serve() {
     }
   }
   serving_ = true;
+  LetTakenBegin();
 }
 
 void Worker::Start() {

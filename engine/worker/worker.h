@@ -230,8 +230,12 @@ class Worker {
   void ReleaseUnlisted();
   bool ListOrAbort(std::vector<SlotRef>& list, Connection& connection);
   void Release(Connection& connection);
-  // It lives on elsewhere: nothing is said, and the socket stays as it is.
-  void Depart(Connection& connection);
+  // The worker that took its place died before its reload was done.
+  void TakeBack();
+  // What came from other workers and stands still.
+  void LetTakenBegin();
+  // It lives on elsewhere: nothing is said, and the socket, which is the caller's, stays as it is.
+  UniqueFd Depart(Connection& connection);
   // Nothing of it is left here but its socket.
   void Forget(Connection& connection);
   void FreePlace(Connection& connection);

@@ -13,8 +13,9 @@ import { describeFailures, startSteadyClients } from './lib/steady_clients.mjs';
 const load = { connectsPerSecond: 300, keepalive: 20, websockets: 40, intervalMs: 50, idleWebsockets: 60 };
 const websocketCount = load.websockets + load.idleWebsockets;
 
-async function withLoad(server, judge) {
-  const clients = await startSteadyClients({ port: server.port, ...load, generationHeader: 'X-Generation' });
+async function withLoad(server, judge, changed = {}) {
+  const offered = { ...load, ...changed };
+  const clients = await startSteadyClients({ port: server.port, ...offered, generationHeader: 'X-Generation' });
   let failure;
   try {
     await judge();
@@ -26,7 +27,7 @@ async function withLoad(server, judge) {
   // The clients' losses say more than what was noticed later.
   assert.equal(report.failed, 0, `${failure?.message ?? ''}\n${describeFailures(report)}\n${server.output.slice(-4000)}`);
   if (failure) throw failure;
-  assert.equal(report.websockets.opened + report.idle_websockets.opened, websocketCount);
+  assert.equal(report.websockets.opened + report.idle_websockets.opened, offered.websockets + offered.idleWebsockets);
   return report;
 }
 
@@ -92,6 +93,29 @@ test('a worker that dies when it takes over the first, a middle and the last con
     await deploy(server);
     assert.equal(await loadsOf(server), websocketCount);
   });
+  await server.stop();
+});
+
+// So many that they go in several batches: of the first ones the new worker has the last word when it dies.
+test('a worker that dies or hangs when most connections are its own already', async () => {
+  const server = await startWithLoads({ workers: 1 });
+  const many = { keepalive: 0, websockets: 0, idleWebsockets: 700 };
+  await withLoad(server, async () => {
+    const pids = server.workers();
+    let round = 0;
+    for (const [fault, at, why] of [['load_dies', 300, /exited with status 9/], ['load_dies', 699, /exited with status 9/],
+      ['load_hangs', 550, /did not take over the connections of worker \d+ in time \(ready_timeout\)/]]) {
+      change(server, { fault, fault_at: at, loads: path.join(server.directory, `loads-${at}`) });
+      await deployInVain(server, why);
+      await assertSame(server, pids);
+      const [, taken, lost] = [...server.output.matchAll(/takes back (\d+) connections of a worker that died; (\d+) /g)][round++];
+      assert.ok(Number(taken) >= 252, `${taken} taken back`);
+      assert.equal(Number(lost), 0);
+    }
+    change(server, { fault: undefined, loads: path.join(server.directory, 'loads-after') });
+    await deploy(server);
+    assert.equal(await loadsOf(server), many.idleWebsockets);
+  }, many);
   await server.stop();
 });
 

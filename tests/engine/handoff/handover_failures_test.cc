@@ -99,28 +99,6 @@ TEST_F(HandOverFailureTest, ATakerThatDiesBeforeTheWordHasTakenNobody) {
   ExpectAllServed();
 }
 
-TEST_F(HandOverFailureTest, ATakerThatDiesLaterTakesAlongOnlyWhatItHad) {
-  ReceivedDescriptors batch = BatchOf(4);
-  EXPECT_TRUE(SendDescriptors(from_old_.get(), Verdict(1, std::string("\1\0\1\0", 4)), {}));
-  const ReceivedDescriptors word = Await(from_old_);
-  EXPECT_EQ(word.bytes, Verdict(1, std::string("\1\0\1\0", 4)));
-  batch.fds.clear();
-  from_old_.Reset();
-  EXPECT_EQ(AwaitBroken(), 2u);
-  EXPECT_TRUE(Until([&] { return clients_[0]->ended() && clients_[2]->ended(); }));
-  for (const size_t i : {1, 3}) EXPECT_EQ(Ask(*clients_[i], "count"), "2\n");
-  // Nobody tells the sessions of a process that is dead.
-  StopBoth();
-  for (const size_t i : {0, 2}) {
-    EXPECT_EQ(LifeOf(i).closed, 0);
-    EXPECT_EQ(LifeOf(i).sessions_alive, 0);
-  }
-  EXPECT_EQ(handed_over(), 2u);
-  lost_ = 2;
-  lives_.erase(IdOf(2));
-  lives_.erase(IdOf(0));
-}
-
 TEST_F(HandOverFailureTest, NonsenseOfATakerIsTheEndOfIt) {
   const std::vector<std::string> nonsense = {
       Verdict(2, "\1\1\1"),        // of another batch
