@@ -9,7 +9,7 @@ namespace ringmaster {
 
 // How connections go from worker to worker, over a SOCK_SEQPACKET pair that the master has made:
 //
-//     giver -> taker   version, sequence, count   with a memfd and `count` sockets
+//     giver -> taker   version, sequence, count, more   with a memfd and `count` sockets
 //     taker -> giver   sequence, a byte for each: 1 = I can take it, 0 = keep it
 //     giver -> taker   sequence, a byte for each: 1 = it is yours, 0 = it stays here
 //
@@ -24,8 +24,9 @@ namespace ringmaster {
 // Who ends: a giver that lives says "stays" of what it has not decided, whatever makes it end. So a
 // channel that ends without a word ends because the giver's process has, and all that the taker can
 // take is the taker's. If the taker dies before the giver's word, all of the batch stay. If it dies
-// behind it, what it has not touched comes back (reserve.h); so a taker that does not serve yet
-// lets what is its own stand still for a few milliseconds more (HandoffTaker::BeginWaiting).
+// behind it, what it has not touched comes back (reserve.h); so while there is `more` to come at
+// once, a taker that does not serve yet lets what is its own stand still, for some milliseconds
+// (HandoffTaker::BeginWaiting).
 struct HandoffBatch {
   static constexpr uint32_t kVersion = 1;
   static constexpr size_t kConnectionsMax = kDescriptorsPerMessageMax - 1;

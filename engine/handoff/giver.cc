@@ -185,6 +185,7 @@ void HandoffGiver::SendBatch() {
   header.Unsigned(HandoffBatch::kVersion);
   header.Unsigned(++sequence_);
   header.Unsigned(sent_.size());
+  header.Bool(!leaving_.empty() || cursor_ < worker_.slab_.slot_count());
   if (!memory.valid() || !SendDescriptors(channel_.get(), message, fds)) {
     log::Get().warn("worker {} cannot hand connections over; they stay", worker_.index());
     End();

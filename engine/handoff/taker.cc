@@ -26,7 +26,7 @@
 namespace ringmaster {
 namespace {
 
-// How long a connection may stand still to be safe from this worker's death.
+// How long a connection may stand still to be safe from this worker's death at another one.
 constexpr Duration kWaitMax = std::chrono::milliseconds(20);
 
 // Empty when it cannot be read.
@@ -92,6 +92,7 @@ bool HandoffTaker::TakeBatch(ReceivedDescriptors batch) {
   const uint64_t version = header.Unsigned();
   sequence_ = header.Unsigned();
   const uint64_t count = header.UnsignedUpTo(HandoffBatch::kConnectionsMax);
+  more_ = header.Bool();
   if (!header.finished() || version != HandoffBatch::kVersion || batch.truncated ||
       batch.fds.size() != count + 1) {
     log::Get().warn("worker {} cannot take connections over: {}", worker_.index(),
@@ -154,7 +155,7 @@ void HandoffTaker::Settle(std::string_view mine) {
     connection->state_ = decided[i].state;
     waiting_.push_back({connection->slot_, connection->generation_});
   }
-  if (worker_.serving_ || worker_.stopping() || worker_.retiring_) {
+  if (!more_ || worker_.serving_ || worker_.stopping() || worker_.retiring_) {
     BeginWaiting();
   } else if (timer_ == 0) {
     timer_ = worker_.AddTimer(kWaitMax, Duration::zero(), [this] {

@@ -59,6 +59,7 @@ class HandoffTaker {
   UniqueFd channel_;
   const uint32_t number_;
   uint64_t sequence_ = 0;         // of the batch that is not decided yet
+  bool more_ = false;             // there is another one behind it
   std::vector<Pending> pending_;  // its connections
   std::vector<Ref> waiting_;      // its own, not begun
   TimerId timer_ = 0;

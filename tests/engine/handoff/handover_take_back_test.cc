@@ -74,6 +74,18 @@ class TakeBackTest : public TwoWorkersTest {
     Die();
     TwoWorkersTest::TearDown();
   }
+  // To the new worker, whose own they are at the end.
+  UniqueFd PassOn(bool more) {
+    UniqueFd to_new = GiveToNew();
+    taken_.bytes =
+        BatchHeader{.sequence = 1, .count = taken_.fds.size() - 1, .more = more}.Encode();
+    EXPECT_TRUE(Pass(to_new.get(), taken_));
+    EXPECT_TRUE(Until([&] { return TakeMessage(to_new.get()).has_value(); }));
+    EXPECT_TRUE(
+        SendDescriptors(to_new.get(), Verdict(1, std::string(taken_.fds.size() - 1, '\1')), {}));
+    EXPECT_TRUE(Until([&] { return adopted() == taken_.fds.size() - 1; }));
+    return to_new;
+  }
   UniqueFd channel_;
   ReceivedDescriptors taken_;
 };
@@ -202,6 +214,33 @@ TEST_F(TakeBackTest, AStopKeepsNothing) {
   old_->Tell(ControlMessage::kStop);
   ExpectLost({0, 1});
   EXPECT_LT(std::chrono::steady_clock::now() - begun, milliseconds(500));
+}
+
+// So that a taker that dies at the next batch has not touched them yet.
+TEST_F(TakeBackTest, WhileThereAreMoreToComeNobodyBegins) {
+  GiveAll(2);
+  const UniqueFd to_new = PassOn(/*more=*/true);
+  const auto decided = std::chrono::steady_clock::now();
+  EXPECT_TRUE(Until([&] { return LifeOf(0).adopted == 1 && LifeOf(1).adopted == 1; }));
+  EXPECT_GE(std::chrono::steady_clock::now() - decided, milliseconds(15));
+  EXPECT_EQ(Ask(*clients_[0], "count"), "2\n");
+}
+
+TEST_F(TakeBackTest, TheLastBatchBeginsAtOnce) {
+  GiveAll(2);
+  const UniqueFd to_new = PassOn(/*more=*/false);
+  EXPECT_EQ(LifeOf(0).adopted, 1);
+  EXPECT_EQ(LifeOf(1).adopted, 1);
+}
+
+TEST_F(TakeBackTest, WhoServesLetsThemBegin) {
+  GiveAll(2);
+  const UniqueFd to_new = PassOn(/*more=*/true);
+  EXPECT_EQ(LifeOf(0).adopted, 0);
+  new_->Tell(ControlMessage::kServe);
+  TurnTimes(2);
+  EXPECT_EQ(LifeOf(0).adopted, 1);
+  EXPECT_EQ(LifeOf(1).adopted, 1);
 }
 
 TEST_F(TakeBackTest, WhatComesHomeIsNotKeptAnyMore) {

@@ -30,6 +30,7 @@ struct BatchHeader {
   uint64_t version = HandoffBatch::kVersion;
   uint64_t sequence = 1;
   uint64_t count = 0;
+  bool more = false;
 
   std::string Encode() const {
     std::string bytes;
@@ -37,6 +38,7 @@ struct BatchHeader {
     out.Unsigned(version);
     out.Unsigned(sequence);
     out.Unsigned(count);
+    out.Bool(more);
     return bytes;
   }
   static BatchHeader Decode(std::string_view bytes) {
@@ -45,6 +47,7 @@ struct BatchHeader {
     header.version = in.Unsigned();
     header.sequence = in.Unsigned();
     header.count = in.Unsigned();
+    header.more = in.Bool();
     return header;
   }
 };
