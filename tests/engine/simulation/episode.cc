@@ -144,7 +144,7 @@ void Episode::Connect() {
 
 void Episode::Kill(ConnectionRecord& record) {
   if (stop_posted_) return;
-  engine_.worker().Post([this, &record] {
+  engine_.Post([this, &record] {
     if (!record.opened || !engine_.worker().Kill(record.connection_id)) return;
     record.killed_at = engine_.worker().now();
   });
@@ -160,7 +160,7 @@ void Episode::Stop() {
   // From here on the kernel behaves, and everything has to come to its end.
   world_.faults = Faults::None();
   if (stops_midway_ && world_.random.Chance(0.2)) {
-    engine_.worker().Post([this] { engine_.worker().StopNow(); });
+    engine_.Post([this] { engine_.worker().StopNow(); });
   } else {
     engine_.PostStop();
   }

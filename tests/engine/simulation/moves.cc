@@ -93,7 +93,7 @@ void Moves::OnTurn() {
   }
   if (std::erase_if(moving_, [this](const auto& ref) { return Advance(ref); }) > 0) {
     // What it does next is done in the next turn, which must not wait for anything.
-    engine_.worker().Post([] {});
+    engine_.Post([] {});
   }
 }
 

@@ -40,7 +40,7 @@ class MovesTest : public testing::TestWithParam<Kind> {
   // 13 ms: not a part of any timeout.
   void Tick() {
     begin_ = true;
-    engine_->worker().Post([] {});
+    engine_->Post([] {});
     if (ticks_left_-- > 0) world_.After(milliseconds(13), [this] { Tick(); });
   }
 
@@ -62,10 +62,10 @@ class MovesTest : public testing::TestWithParam<Kind> {
       }
       under_way_ = step == Step::kNotYet;
       // What goes on does so in the next turn, which must not wait for anything.
-      if (!under_way_) engine_->worker().Post([] {});
+      if (!under_way_) engine_->Post([] {});
     } else if (begin_ && connection != nullptr && HandoffTestPeer::Begin(*connection, ref_)) {
       under_way_ = true;
-      engine_->worker().Post([] {});
+      engine_->Post([] {});
       if (GetParam() == Kind::kIsCalledOffAtOnce) {
         // What it cancelled is still in flight.
         HandoffTestPeer::StayHere(engine_->worker(), ref_);
@@ -153,7 +153,7 @@ TEST_P(MovesTest, ALifetimeSetFromCode) {
   Connect();
   peer_->PeerSend(EncodeRequest(Command::kEcho, "hello"));
   engine_->RunFor(milliseconds(5));
-  engine_->worker().Post([this] {
+  engine_->Post([this] {
     engine_->worker()
         .Find(record().connection_id)
         ->SetTimeout(&Timeouts::lifetime, milliseconds(250));

@@ -1,23 +1,13 @@
 #include "tests/engine/simulation/operation.h"
 
-#include <cstring>
+#include <xxhash.h>
 
 namespace ringmaster::simulation {
 
 namespace {
 
 uint64_t Mix(uint64_t hash, const void* data, size_t bytes) {
-  const char* next = static_cast<const char*>(data);
-  for (; bytes >= 8; bytes -= 8, next += 8) {
-    uint64_t word;
-    std::memcpy(&word, next, 8);
-    hash = (hash ^ word) * 0x9fb21c651e98df25;
-    hash ^= hash >> 29;
-  }
-  for (; bytes > 0; --bytes, ++next) {
-    hash = (hash ^ static_cast<unsigned char>(*next)) * 0x100000001b3;
-  }
-  return hash;
+  return XXH3_64bits_withSeed(data, bytes, hash);
 }
 
 }  // namespace

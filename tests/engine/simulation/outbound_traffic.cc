@@ -20,7 +20,7 @@ OutboundTraffic::OutboundTraffic(World& world, SimulatedEngine& engine, std::fun
 void OutboundTraffic::ScheduleAttempt(Duration spread) {
   const Duration delay(
       static_cast<int64_t>(world_.random.Below(static_cast<uint64_t>(spread.count()))));
-  world_.After(delay, [this] { engine_.worker().Post([this] { Connect(); }); });
+  world_.After(delay, [this] { engine_.Post([this] { Connect(); }); });
 }
 
 void OutboundTraffic::Connect() {

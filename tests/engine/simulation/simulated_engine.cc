@@ -42,7 +42,7 @@ SimulatedEngine::SimulatedEngine(World& world, Protocol& protocol, const Options
 void SimulatedEngine::RunFor(Duration duration) {
   const TimePoint end = world_.now() + duration.count();
   // The engine may have nothing to wait for: something has to wake it at the end.
-  world_.At(end, [this] { worker_->Post([] {}); });
+  world_.At(end, [this] { Post([] {}); });
   while (!stopped_ && world_.now() <= end) stopped_ = !worker_->Turn();
 }
 

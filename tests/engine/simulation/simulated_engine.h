@@ -2,7 +2,9 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 
+#include "absl/functional/any_invocable.h"
 #include "engine/limits/shared_limits.h"
 #include "engine/server.h"
 #include "engine/stats/counters.h"
@@ -49,9 +51,14 @@ class SimulatedEngine {
 
   // Turns of the loop until that much time has passed, or the worker has stopped.
   void RunFor(Duration duration);
+  // Worker::Post, for what peers and operators do.
+  void Post(absl::AnyInvocable<void()> task) {
+    worker_->Post(std::move(task));
+    ring_->ExpectRealInput();
+  }
   // Asks the worker to stop, from outside as its master would.
   void PostStop() {
-    worker_->Post([this] { worker_->Stop(); });
+    Post([this] { worker_->Stop(); });
   }
   // Turns until the worker has stopped. Fails the simulation when that takes more than `turns_max`.
   void RunUntilStopped(uint64_t turns_max);

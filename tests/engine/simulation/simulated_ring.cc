@@ -133,7 +133,7 @@ bool SimulatedRing::RunNext(TimePoint limit) {
     arrivals_.pop();
   } else if (next == event) {
     world_.RunNextEvent();
-    PollRealReads();
+    if (poll_due_) PollRealReads();
   } else {
     FireTimeout();
   }
@@ -146,6 +146,7 @@ void SimulatedRing::RunEverythingDue() {
 }
 
 void SimulatedRing::PollRealReads() {
+  poll_due_ = false;
   for (size_t i = 0; i < real_reads_.size();) {
     if (TryRealRead(*real_reads_[i])) {
       real_reads_.erase(real_reads_.begin() + static_cast<std::ptrdiff_t>(i));

@@ -71,6 +71,9 @@ class SimulatedRing final : public Ring {
   }
   // Called at the start of every turn of the engine: the place for a test's own invariants.
   void set_turn_hook(std::function<void()> hook) { turn_hook_ = std::move(hook); }
+  // A peer's event has just written to a real descriptor that the engine reads. What the engine
+  // itself writes in a turn is seen without a word.
+  void ExpectRealInput() { poll_due_ = true; }
   void set_descriptors_max(size_t descriptors_max) { options_.descriptors_max = descriptors_max; }
 
   size_t sockets_open() const { return sockets_open_; }
@@ -200,6 +203,7 @@ class SimulatedRing final : public Ring {
   std::set<std::pair<TimePoint, uint64_t>> timeouts_;        // deadline, operation id
   std::vector<Operation*> submitted_;
   std::vector<Operation*> real_reads_;
+  bool poll_due_ = false;
   uint64_t next_operation_id_ = 1;
   uint64_t publish_count_ = 0;
 
