@@ -89,7 +89,7 @@ def machine():
                 pass
 
         listener = AdminListener(str(directory / "admin.sock"), Handler)
-        thread = threading.Thread(target=listener.serve_forever)
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield made
@@ -284,7 +284,7 @@ def help_lists_every_exit_status():
 
 
 def main():
-    with Cases() as cases:
+    with Cases(at_once=4) as cases:
         cases.run("a good program gets into service", puts_a_good_program_into_service, [], "reload")
         cases.run("a good master, too", puts_a_good_program_into_service, ["--upgrade"], "upgrade")
         cases.run("the program before is kept", deploys_twice)

@@ -4,9 +4,14 @@
         cases.run("the unit is sound", verify, "ringmaster.service")
 """
 
+import concurrent.futures
 import sys
+import threading
 import time
 import traceback
+
+
+LOCK = threading.Lock()
 
 
 class Skip(Exception):
@@ -14,7 +19,10 @@ class Skip(Exception):
 
 
 class Cases:
-    def __init__(self):
+    """`at_once`: how many run at the same time, for cases that mostly wait and share nothing."""
+
+    def __init__(self, at_once=1):
+        self.pool = concurrent.futures.ThreadPoolExecutor(at_once) if at_once > 1 else None
         self.count = 0
         self.failed = 0
 
@@ -22,22 +30,35 @@ class Cases:
         return self
 
     def run(self, name, function, *arguments):
-        self.count += 1
+        if self.pool:
+            self.pool.submit(self._run, name, function, arguments)
+        else:
+            self._run(name, function, arguments)
+
+    def _run(self, name, function, arguments):
         begin = time.monotonic()
+        lines = []
+        good, directive = "ok", ""
         try:
             function(*arguments)
-            print(f"ok {self.count} - {name}", flush=True)
         except Skip as reason:
-            print(f"ok {self.count} - {name} # SKIP {reason}", flush=True)
+            directive = f" # SKIP {reason}"
         except Exception:  # A case may fail in any way; the others run all the same.
-            self.failed += 1
-            print(f"not ok {self.count} - {name}", flush=True)
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}", flush=True)
+            good = "not ok"
+            lines = traceback.format_exc().splitlines()
         if (seconds := time.monotonic() - begin) > 5:
-            print(f"# {seconds:.0f} s", flush=True)
+            lines.append(f"{seconds:.0f} s")
+        with LOCK:
+            self.count += 1
+            self.failed += good != "ok"
+            print(f"{good} {self.count} - {name}{directive}")
+            for line in lines:
+                print(f"# {line}")
+            sys.stdout.flush()
 
     def __exit__(self, kind, error, trace):
+        if self.pool:
+            self.pool.shutdown(cancel_futures=kind is not None)
         if kind is None:
             print(f"1..{self.count}", flush=True)
             sys.exit(1 if self.failed else 0)
