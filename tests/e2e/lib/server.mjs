@@ -71,10 +71,13 @@ export function run(args, { directory, env = {}, timeout = patience, program = b
   });
 }
 
+// `what`: text, or a function that makes it when it is needed.
 export function within(promise, what, milliseconds = patience) {
   let timer;
   const limit = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what} within ${milliseconds} ms`)), milliseconds);
+    timer = setTimeout(() => {
+      reject(new Error(`no ${typeof what === 'function' ? what() : what} within ${milliseconds} ms`));
+    }, milliseconds);
   });
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }

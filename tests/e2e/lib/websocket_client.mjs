@@ -156,7 +156,7 @@ export class WebSocketPeer {
       while (this.events.length < count && !this.finished) {
         await new Promise((resolve) => this.waiting.push(resolve));
       }
-    })(), `${count} events; so far ${describe(this.events)}`, milliseconds);
+    })(), () => `${count} events; so far ${describe(this.events)}`, milliseconds);
     return this.events;
   }
 
