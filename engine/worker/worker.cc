@@ -18,6 +18,7 @@
 #include "engine/listener/door.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/connection_report.h"
+#include "engine/worker/orphan.h"
 #include "engine/worker/posted.h"
 
 namespace ringmaster {
@@ -79,6 +80,7 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
 }
 
 Worker::~Worker() {
+  orphan_.reset();
   giver_.reset();
   takers_.clear();
   // The kernel lets go of everything before the memory it may write goes.

@@ -36,6 +36,7 @@ class Door;
 class Farewell;
 class HandoffGiver;
 class HandoffTaker;
+class Orphan;
 class SharedLimits;
 
 // The provided buffer whose bytes are being delivered to a session.
@@ -203,6 +204,11 @@ class Worker {
   void OnWake();
   void Wake();  // any thread
   void ArmControl();
+  // orphan.cc
+  bool Outlives() const;
+  void OnMasterGone();
+  void OnOrphan(const Completion& completion);
+  void CloseDoor();
   void OnHandoff(uint32_t channel);
   UniqueFd TakeFromInbox();
   void BeginHandOver();
@@ -256,6 +262,7 @@ class Worker {
   friend class HandoffGiver;
   friend class HandoffTaker;
   friend class HandoffTestPeer;
+  friend class Orphan;
 
   ServerDefinition& server_;
   WorkerEnvironment environment_;
@@ -339,6 +346,7 @@ class Worker {
   uint32_t next_channel_ = 0;
   std::unique_ptr<HandoffGiver> giver_;                // while another worker takes over
   std::vector<std::unique_ptr<HandoffTaker>> takers_;  // one for each that gives
+  std::unique_ptr<Orphan> orphan_;                     // while there is no master
   bool serving_ = false;
   bool stopping_ = false;
   bool retiring_ = false;
