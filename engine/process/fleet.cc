@@ -70,6 +70,7 @@ absl::StatusOr<WorkerSlot*> Fleet::Adopt(std::shared_ptr<const Generation> gener
   inquiry_.SetReport(*index, std::move(report));
   WorkerInheritance role;
   role.index = *index;
+  role.shared_fd = block_.fd();
   const std::string& name = generation->definition->options.name;
   return &slots_.emplace_back(std::move(adopted), std::move(role), std::move(generation), place,
                               block_.slot(*index), fmt::format("{}: worker {}", name, *index),

@@ -41,9 +41,9 @@ class OrphanDoor {
   // orphans are behind all of them.
   static absl::StatusOr<OrphanDoor> Open(const RuntimePaths& paths);
   // One that this process has opened, from before another program took its place.
-  static OrphanDoor Resume(std::string path, UniqueFd fd) {
-    return {std::move(path), std::move(fd)};
-  }
+  static OrphanDoor Resume(UniqueFd fd) { return {"", std::move(fd)}; }
+  // From now on the file is this object's to remove.
+  void set_path(std::string path) { path_ = std::move(path); }
   OrphanDoor() = default;
   OrphanDoor(OrphanDoor&&) = default;
   OrphanDoor& operator=(OrphanDoor&&) = default;

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <new>
@@ -31,7 +34,18 @@ constexpr Duration kAnswerMax = std::chrono::seconds(10);
 // When a caller could not be let in for want of descriptors or memory.
 constexpr Duration kTryAgain = std::chrono::milliseconds(100);
 constexpr uint32_t kPoll = 0;  // slots of kOperationOrphan
-constexpr uint32_t kCancel = 1;
+constexpr uint32_t kSignal = 1;
+constexpr uint32_t kCancel = 2;
+
+// Of the one worker of this process.
+std::atomic<int> signal_fd = -1;
+
+extern "C" void OnTerminate(int) {
+  const int error = errno;
+  const uint64_t one = 1;
+  (void)!::write(signal_fd.load(), &one, sizeof(one));
+  errno = error;
+}
 
 // Root, the worker's own account, and that of the master that made the door.
 bool MayCall(int caller, int door) {
@@ -74,10 +88,6 @@ void Worker::OnMasterGone() {
     Stop();
     return;
   }
-  const Duration timeout = server_.options.orphan_timeout;
-  log::Get().warn(
-      "the master is gone, worker {} serves on until a new one adopts it{}", index(),
-      timeout.count() == 0 ? "" : fmt::format(", for {} at most", config::FormatDuration(timeout)));
   // A socket of a hand-over of which the master could not speak any more: its other end shall see
   // that nobody comes.
   while (environment_.inbox_fd >= 0 &&
@@ -90,7 +100,12 @@ void Worker::OnMasterGone() {
   } catch (const std::bad_alloc&) {
     CloseDoor();
     Stop();  // nothing would bound it
+    return;
   }
+  const Duration timeout = server_.options.orphan_timeout;
+  log::Get().warn(
+      "the master is gone, worker {} serves on until a new one adopts it{}", index(),
+      timeout.count() == 0 ? "" : fmt::format(", for {} at most", config::FormatDuration(timeout)));
 }
 
 void Worker::CloseDoor() {
@@ -98,8 +113,9 @@ void Worker::CloseDoor() {
 }
 
 void Worker::OnOrphan(const Completion& completion) {
-  if (orphan_ == nullptr || completion.user_data.slot() != kPoll) return;
-  if (!orphan_->OnReadable()) orphan_.reset();
+  if (orphan_ == nullptr || completion.result < 0) return;
+  if (completion.user_data.slot() == kSignal) orphan_->OnSignal();
+  if (completion.user_data.slot() == kPoll && !orphan_->OnReadable()) orphan_.reset();
 }
 
 Orphan::Orphan(Worker& worker) : worker_(worker) {
@@ -111,10 +127,28 @@ Orphan::Orphan(Worker& worker) : worker_(worker) {
       worker_.Stop();
     });
   }
+  ListenToSignal();
   AwaitCaller();
 }
 
+void Orphan::ListenToSignal() {
+  signal_.Reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!signal_.valid()) return;  // no descriptor is left; the timeout and the door remain
+  signal_fd.store(signal_.get());
+  worker_.ring().SubmitPoll(signal_.get(), UserData(kOperationOrphan, 0, kSignal));
+  struct sigaction action = {};
+  action.sa_handler = OnTerminate;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+void Orphan::OnSignal() {
+  log::Get().info("SIGTERM: worker {} stops, it has no master", worker_.index());
+  worker_.Stop();
+}
+
 Orphan::~Orphan() {
+  if (signal_.valid()) ::signal(SIGTERM, SIG_IGN);
   for (const TimerId timer : {orphan_timer_, patience_timer_}) {
     if (timer != 0) worker_.CancelTimer(timer);
   }
@@ -123,15 +157,20 @@ Orphan::~Orphan() {
 void Orphan::End() {
   if (std::exchange(ended_, true)) return;
   // The poll that is armed keeps the door open, too.
-  worker_.ring().SubmitCancel(UserData(kOperationOrphan, kPoll, 0),
-                              UserData(kOperationOrphan, kCancel, 0));
+  Cancel(kPoll);
+  Cancel(kSignal);
   if (caller_.valid()) ::shutdown(caller_.get(), SHUT_RDWR);
   caller_.Reset();
   worker_.CloseDoor();
 }
 
+void Orphan::Cancel(uint32_t slot) {
+  worker_.ring().SubmitCancel(UserData(kOperationOrphan, 0, slot),
+                              UserData(kOperationOrphan, 0, kCancel));
+}
+
 void Orphan::AwaitCaller() {
-  worker_.ring().SubmitPoll(worker_.environment_.door_fd, UserData(kOperationOrphan, kPoll, 0));
+  worker_.ring().SubmitPoll(worker_.environment_.door_fd, UserData(kOperationOrphan, 0, kPoll));
 }
 
 void Orphan::AwaitCallerLater() {
@@ -142,7 +181,7 @@ void Orphan::AwaitCallerLater() {
 }
 
 void Orphan::AwaitAnswer() {
-  worker_.ring().SubmitPoll(caller_.get(), UserData(kOperationOrphan, kPoll, 0));
+  worker_.ring().SubmitPoll(caller_.get(), UserData(kOperationOrphan, 0, kPoll));
 }
 
 bool Orphan::OnReadable() {
@@ -220,6 +259,7 @@ bool Orphan::Hear() {
     becomes(environment.inbox_fd, answer.fds[0]);
     becomes(environment.report_fd, answer.fds[1]);
     becomes(environment.door_fd, answer.fds[2]);
+    Cancel(kSignal);
     log::Get().info("a new master has adopted worker {}", worker_.index());
     worker_.ArmControl();
     return false;
@@ -228,6 +268,7 @@ bool Orphan::Hear() {
       (packet->message == ControlMessage::kStop || packet->message == ControlMessage::kStopNow)) {
     becomes(environment.control_fd, caller_);
     worker_.CloseDoor();
+    Cancel(kSignal);
     ended_ = true;
     if (packet->message == ControlMessage::kStop) {
       worker_.Stop();

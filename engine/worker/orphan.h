@@ -19,6 +19,8 @@ class Orphan {
   Orphan(const Orphan&) = delete;
   Orphan& operator=(const Orphan&) = delete;
 
+  // SIGTERM, which a worker with a master ignores.
+  void OnSignal();
   // Somebody is at the door, or the caller has answered. False: it is no orphan any more, its
   // control socket is the caller's.
   bool OnReadable();
@@ -26,8 +28,10 @@ class Orphan {
   void End();
 
  private:
+  void ListenToSignal();
   void AwaitCaller();
   void AwaitCallerLater();
+  void Cancel(uint32_t slot);
   void AwaitAnswer();
   void Receive();
   bool Greet();
@@ -35,6 +39,7 @@ class Orphan {
 
   Worker& worker_;
   UniqueFd caller_;
+  UniqueFd signal_;  // an eventfd
   bool ended_ = false;
   TimerId orphan_timer_ = 0;
   TimerId patience_timer_ = 0;  // with the caller, or between two tries to hear one
