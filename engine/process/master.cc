@@ -152,13 +152,7 @@ void Master::MakeFleet() {
   fleet_.emplace(*SharedStatus::Get(), inquiry_, door_.fd());
   reload_.emplace(Reload::Server{*fleet_, *listening_, *SharedStatus::Get(), descriptor_limit_,
                                  current_, [this] { OnReloadDone(); },
-                                 [this] {
-                                   if (adopting()) {
-                                     OnAdoptionEnded();
-                                   } else {
-                                     TellWhatServes();
-                                   }
-                                 }});
+                                 [this] { OnReloadEnded(); }});
 }
 
 void Master::DescribeServer() {
@@ -243,12 +237,7 @@ void Master::Wait() {
     if (entries[i + 1].revents == 0) continue;
     if (WorkerSlot* const slot = fleet_->FindByIndex(workers[i])) ReadControl(*slot);
   }
-  for (size_t i = 0; i < workers.size(); ++i) {
-    if (entries[workers.size() + i + 1].revents == 0) continue;
-    WorkerSlot* const slot = fleet_->FindByIndex(workers[i]);
-    // How it ended is told to its parent alone.
-    if (slot != nullptr && slot->adopted()) OnWorkerExit(*slot, /*wait_status=*/0);
-  }
+  ReapAdopted(workers, &entries[workers.size() + 1]);
   if (entries[admin_at].revents != 0) ReadControl(*admin_);
   if (entries[admin_at + 1].revents != 0) reload_->OnPlannerOutput();
   if (entries[admin_at + 2].revents != 0) upgrade_check_.Read();

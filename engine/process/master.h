@@ -1,5 +1,7 @@
 #pragma once
 
+#include <poll.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -109,7 +111,10 @@ class Master {
   std::vector<FoundSocket> TakeFoundSockets();
   absl::Status AdoptOrphans();
   void BeginAdoption();
-  void OnAdoptionEnded();
+  void OnReloadEnded();
+  // Who was adopted is not our child: its pidfd tells of its end, in an entry for each of
+  // `workers`.
+  void ReapAdopted(const std::vector<uint32_t>& workers, const pollfd* entries);
   // The start has failed, and they serve on for the next.
   void LeaveOrphans();
   bool adopting() const { return first_ != nullptr; }

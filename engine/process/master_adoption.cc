@@ -110,7 +110,20 @@ absl::Status Master::AdoptOrphans() {
 
 void Master::BeginAdoption() { reload_->Adopt(first_, adopted_, MonotonicNow()); }
 
-void Master::OnAdoptionEnded() {
+void Master::ReapAdopted(const std::vector<uint32_t>& workers, const pollfd* entries) {
+  for (size_t i = 0; i < workers.size(); ++i) {
+    if (entries[i].revents == 0) continue;
+    WorkerSlot* const slot = fleet_->FindByIndex(workers[i]);
+    // How it ended is told to its parent alone.
+    if (slot != nullptr && slot->adopted()) OnWorkerExit(*slot, /*wait_status=*/0);
+  }
+}
+
+void Master::OnReloadEnded() {
+  if (!adopting()) {
+    TellWhatServes();
+    return;
+  }
   if (current_ != first_) {
     // In the next turn of the loop: whoever has told the reload so is not finished with its slots.
     start_failure_ = absl::AbortedError(reload_->reason());
