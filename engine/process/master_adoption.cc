@@ -13,6 +13,7 @@
 #include "engine/process/control_message.h"
 #include "engine/process/master.h"
 #include "engine/process/orphans.h"
+#include "engine/stats/shared_status.h"
 
 // A start that finds workers whose master is gone. Each is told at once that it is ours: when this
 // start fails or is killed, it sees that end as it saw the first one, and waits for the next.

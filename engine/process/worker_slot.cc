@@ -18,6 +18,7 @@
 #include "engine/handoff/state_writer.h"
 #include "engine/limits/shared_limits.h"
 #include "engine/stats/figures.h"
+#include "engine/stats/shared_status.h"
 
 namespace ringmaster {
 namespace {

@@ -12,6 +12,7 @@ import { alive, deploy, descriptorCounts, numberFrom, pause, settled } from './l
 import { Conversation } from './lib/http_client.mjs';
 import { change, parseAnswer, startMovingServer } from './lib/moving_server.mjs';
 import { allGone, killMaster, runtimeFiles, stopWithoutTrace } from './lib/orphans.mjs';
+import { startProgram } from './lib/program.mjs';
 import { demoConfig, eventually, makeDirectory, run, sanitized, startServer, within, writeConfig } from './lib/server.mjs';
 import { describeFailures, startSteadyClients } from './lib/steady_clients.mjs';
 import { openWebSocket, text } from './lib/websocket_client.mjs';
@@ -249,6 +250,39 @@ test('SIGTERM stops a worker that has no master', async () => {
   for (const pid of next.workers()) process.kill(pid, 'SIGTERM');
   await pause(200);
   assert.equal(next.workers().filter(alive).length, 2);
+  await stopWithoutTrace(next);
+});
+
+test('a worker that a handler holds for too long ends, since no master replaces it', { skip: sanitized }, async () => {
+  const settings = { STALLING_ORPHANS: 'serve', STALLING_HANDLER_TIMEOUT_MS: '100', STALLING_KILL_TIMEOUT_MS: '600' };
+  const server = await startProgram(process.env.STALLING_SERVER, settings);
+  // Held when its master ends, and held later.
+  const held = fetch(`${server.url}/spin?ms=30000`).catch((error) => error);
+  await eventually(async () => (await server.counters()).handler_stalls > 0, 'a handler that holds its worker');
+  const { workers } = await killMaster(server);
+  assert.ok(await held instanceof Error);
+  await eventually(() => workers.filter(alive).length === 1, 'the end of one of two');
+  assert.match(server.output, /there is no master, this worker ends/);
+  assert.ok(await fetch(`${server.url}/spin?ms=30000`).catch((error) => error) instanceof Error);
+  await allGone(workers);
+  fs.rmSync(server.directory, { recursive: true });
+});
+
+test('workers of another account are adopted', { skip: process.getuid() !== 0 && 'only root can become somebody else' }, async () => {
+  const config = configOf((config) => {
+    config.user = 'nobody';
+    config.sandbox = 'required';
+    config.routes = config.routes.filter(({ directory }) => !directory);
+  });
+  const server = await startServer({ config });
+  const { peer } = await openWebSocket(server.port, { path: '/ws' });
+  const { workers } = await killMaster(server);
+  assert.match((await server.command('status')).stderr, /2 workers with 1 connection serve on/);
+  const next = await startAgain(server, config);
+  await allGone(workers);
+  peer.send(text('still there'));
+  assert.deepEqual((await peer.waitFor(1))[0], ['text', 'still there']);
+  peer.socket.destroy();
   await stopWithoutTrace(next);
 });
 
