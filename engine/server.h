@@ -195,7 +195,7 @@ class ServerDefinition {
   std::vector<std::function<absl::Status()>> validators;
 
   // In a worker, from any of its handlers: asks the master to reload, as its reload command does.
-  // Nothing happens in a process that is no worker.
+  // Nothing happens in a process that is no worker, and in a worker whose master is gone.
   void Reload() const {
     if (request_reload) request_reload();
   }

@@ -43,8 +43,8 @@ ReceivedDescriptors ReceiveDescriptors(int socket, size_t bytes_max) {
   ReceivedDescriptors received;
   received.bytes.resize(bytes_max);
   iovec piece = {received.bytes.data(), bytes_max};
-  alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsPerMessageMax * sizeof(int)) +
-                                CMSG_SPACE(sizeof(ucred))];
+  alignas(cmsghdr) char
+      control[CMSG_SPACE(kDescriptorsPerMessageMax * sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
   msghdr message = {};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
