@@ -36,6 +36,12 @@ enum class SandboxMode : uint8_t {
   kRequired,  // a worker that cannot be sandboxed does not start
 };
 
+// What workers do whose master has died: killed, or out of memory.
+enum class OrphanedWorkers : uint8_t {
+  kStop,   // gracefully; the next start begins afresh
+  kServe,  // until the next start adopts them, and their connections move to its workers
+};
+
 // Limits and shape of the whole server, shared by every worker.
 struct ServerOptions {
   std::string name = "ringmaster";
@@ -75,6 +81,9 @@ struct ServerOptions {
   // wave. What is left a close timeout later is closed.
   Duration drain_timeout = std::chrono::seconds(60);
   Duration drain_spread = std::chrono::seconds(10);
+  OrphanedWorkers orphaned_workers = OrphanedWorkers::kStop;
+  // With kServe: they stop gracefully when no master has come by then. 0 = they wait for ever.
+  Duration orphan_timeout = std::chrono::hours(1);
   // Whom workers and the admin process become before they serve, names or numbers. Empty = the user
   // that started the server, and the group of `user`. The master stays what it is: it binds, spawns
   // and owns the pid file and the sockets' files.
@@ -186,7 +195,7 @@ class ServerDefinition {
   std::vector<std::function<absl::Status()>> validators;
 
   // In a worker, from any of its handlers: asks the master to reload, as its reload command does.
-  // Nothing happens in a process that is no worker.
+  // Nothing happens in a process that is no worker, and in a worker whose master is gone.
   void Reload() const {
     if (request_reload) request_reload();
   }

@@ -43,7 +43,8 @@ ReceivedDescriptors ReceiveDescriptors(int socket, size_t bytes_max) {
   ReceivedDescriptors received;
   received.bytes.resize(bytes_max);
   iovec piece = {received.bytes.data(), bytes_max};
-  alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsPerMessageMax * sizeof(int))];
+  alignas(cmsghdr) char
+      control[CMSG_SPACE(kDescriptorsPerMessageMax * sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
   msghdr message = {};
   message.msg_iov = &piece;
   message.msg_iovlen = 1;
@@ -63,6 +64,11 @@ ReceivedDescriptors ReceiveDescriptors(int socket, size_t bytes_max) {
   received.truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS) {
+      ucred sender = {};
+      std::memcpy(&sender, CMSG_DATA(header), sizeof(sender));
+      received.sender = sender.pid;
+    }
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; ++i) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <span>
 #include <string>
@@ -25,6 +27,7 @@ struct ReceivedDescriptors {
   std::string bytes;  // empty: nothing was there, or the other side is gone
   std::vector<UniqueFd> fds;
   bool ended = false;      // the other side is gone
+  pid_t sender = 0;        // whose message it is, where the socket has SO_PASSCRED
   bool truncated = false;  // some of it did not fit, or could not be opened here (EMFILE)
 };
 // The next message, up to `bytes_max` of it. Its descriptors are close-on-exec.

@@ -227,6 +227,10 @@ void ReadServerOptions(ConfigObject& object, ServerOptions& out) {
   }
   object.Read("drain_timeout", out.drain_timeout);
   object.Read("drain_spread", out.drain_spread);
+  constexpr std::pair<std::string_view, OrphanedWorkers> kOrphaned[] = {
+      {"stop", OrphanedWorkers::kStop}, {"serve", OrphanedWorkers::kServe}};
+  object.ReadChoice("orphaned_workers", out.orphaned_workers, kOrphaned);
+  object.Read("orphan_timeout", out.orphan_timeout);
   object.Read("handler_timeout", out.handler_timeout);
   object.Read("handler_kill_timeout", out.handler_kill_timeout);
   if (out.handler_kill_timeout.count() > 0 && out.handler_timeout > out.handler_kill_timeout) {

@@ -24,6 +24,7 @@ enum Operation : uint8_t {
   kOperationClose,         // slot = descriptor, for the crash message only
   kOperationControl,
   kOperationHandoff,  // slot = HandoffSide
+  kOperationOrphan,   // slot = poll or cancel
   kOperationWake,
 };
 

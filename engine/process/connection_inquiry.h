@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +31,8 @@ class ConnectionInquiry {
 
   // A memfd per worker, inherited by each process that works there. Once for each.
   absl::Status AddWorker(uint32_t worker);
+  // One that has a memfd already.
+  void SetReport(uint32_t worker, UniqueFd report) { workers_[worker].report = std::move(report); }
   int report_fd(uint32_t worker) const { return workers_.at(worker).report.get(); }
 
   // For the program that takes this one's place: `kept` are descriptors that it needs.

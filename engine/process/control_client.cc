@@ -1,34 +1,20 @@
 #include "engine/process/control_client.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 
 #include "engine/base/unique_fd.h"
+#include "engine/process/await_readable.h"
 #include "engine/stats/shared_status.h"
 
 namespace ringmaster {
 namespace {
-
-// True when `fd` is readable before the deadline.
-bool WaitReadable(int fd, TimePoint deadline) {
-  while (true) {
-    const TimePoint left = std::max<TimePoint>(deadline - MonotonicNow(), 0);
-    const auto milliseconds = static_cast<int>(std::min<TimePoint>(left / 1'000'000 + 1, INT_MAX));
-    pollfd entry = {fd, POLLIN, 0};
-    const int ready = ::poll(&entry, 1, milliseconds);
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
-  }
-}
 
 absl::StatusOr<UniqueFd> ConnectTo(const std::string& path) {
   sockaddr_un address = {};
@@ -60,7 +46,7 @@ absl::StatusOr<std::string> AskMaster(const std::string& path, std::string_view 
   std::string answer;
   char piece[16 * 1024];
   while (true) {
-    if (!WaitReadable(fd->get(), deadline)) {
+    if (!AwaitReadable(fd->get(), deadline)) {
       return absl::DeadlineExceededError(fmt::format("the master does not answer on {}", path));
     }
     const ssize_t bytes = ::recv(fd->get(), piece, sizeof(piece), 0);
@@ -80,7 +66,7 @@ absl::Status WaitForExit(pid_t pid, Duration timeout) {
     if (errno == ESRCH) return absl::OkStatus();
     return absl::ErrnoToStatus(errno, fmt::format("cannot watch process {}", pid));
   }
-  if (!WaitReadable(process.get(), DeadlineAfter(MonotonicNow(), timeout))) {
+  if (!AwaitReadable(process.get(), DeadlineAfter(MonotonicNow(), timeout))) {
     return absl::DeadlineExceededError(
         fmt::format("process {} has not ended within {} s", pid,
                     std::chrono::duration_cast<std::chrono::seconds>(timeout).count()));

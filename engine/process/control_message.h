@@ -10,7 +10,8 @@
 namespace ringmaster {
 
 // What master and worker say to each other over the worker's control socket (a SOCK_SEQPACKET
-// pair). End of file seen by a worker: the master is gone; the worker stops gracefully.
+// pair). End of file seen by a worker: the master is gone; the worker stops gracefully, or
+// serves on (orphan_hello.h).
 enum class ControlMessage : char {
   kReady = 'R',    // worker -> master: listeners in hand, on_worker_start has returned
   kStuck = 'B',    // worker's watchdog -> master: a handler holds the loop, replace this worker
@@ -27,10 +28,12 @@ enum class ControlMessage : char {
   // old worker -> master: the other end is gone, perhaps with its process; argument: how many it
   // gave before.
   kHandoffBroken = 'b',
-  // master -> worker: serve, as before; who took your connections is dead, and what it had not
-  // touched is yours.
+  // master -> worker: accept connections again, and give no more away; who took yours may be dead.
+  kResume = 'U',
+  // master -> worker: it is. Serve; what it had not touched is yours.
   kTakeBack = 'T',
   kRetire = 'D',  // master -> worker: what is left may come to its end; then leave
+  kTakeIn = 'T',  // new master -> orphan: you are mine now (orphan_hello.h)
   kReload = 'r',  // worker -> master: an application asks for a reload (Worker::Reload)
 
   // master -> worker: write your connections into the report (process/connection_report.h);

@@ -47,6 +47,7 @@ absl::StatusOr<WorkerSlot*> Fleet::Start(std::shared_ptr<const Generation> gener
   role.shared_fd = generation->block.valid() ? generation->block.get() : block_.fd();
   role.limits_fd = generation->limits == nullptr ? -1 : generation->limits->fd();
   role.report_fd = inquiry_.report_fd(*index);
+  role.door_fd = door_fd_;
   role.configuration_fd = generation->configuration.get();
   role.cpu = generation->CpuOf(place);
   role.connections_max = generation->connections_max;
@@ -59,6 +60,21 @@ absl::StatusOr<WorkerSlot*> Fleet::Start(std::shared_ptr<const Generation> gener
     return status;
   }
   return &slot;
+}
+
+absl::StatusOr<WorkerSlot*> Fleet::Adopt(std::shared_ptr<const Generation> generation,
+                                         uint32_t place, WorkerSlot::Adopted adopted,
+                                         UniqueFd report) {
+  const absl::StatusOr<uint32_t> index = FreeIndex(place);
+  if (!index.ok()) return index.status();
+  inquiry_.SetReport(*index, std::move(report));
+  WorkerInheritance role;
+  role.index = *index;
+  role.shared_fd = block_.fd();
+  const std::string& name = generation->definition->options.name;
+  return &slots_.emplace_back(std::move(adopted), std::move(role), std::move(generation), place,
+                              block_.slot(*index), fmt::format("{}: worker {}", name, *index),
+                              next_prefix_);
 }
 
 void Fleet::Save(StateWriter& out, std::vector<int>& kept) const {
@@ -118,6 +134,13 @@ WorkerSlot* Fleet::FindByIndex(uint32_t index) {
 void Fleet::Forget(WorkerSlot& slot) {
   slot.Retire();
   slots_.remove_if([&slot](const WorkerSlot& other) { return &other == &slot; });
+}
+
+void Fleet::ForgetAdopted() {
+  slots_.remove_if([](WorkerSlot& slot) {
+    if (slot.adopted()) slot.Retire();
+    return slot.adopted();
+  });
 }
 
 bool Fleet::AnyRunning() const {

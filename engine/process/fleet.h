@@ -23,13 +23,18 @@ namespace ringmaster {
 // again when it is gone.
 class Fleet {
  public:
-  // Both outlive the fleet.
-  Fleet(SharedBlock& block, ConnectionInquiry& inquiry) : block_(block), inquiry_(inquiry) {}
+  // Both outlive the fleet. `door_fd`: inherited by workers (orphan_hello.h); -1: there is none.
+  Fleet(SharedBlock& block, ConnectionInquiry& inquiry, int door_fd)
+      : block_(block), inquiry_(inquiry), door_fd_(door_fd) {}
 
   // A worker of `generation` at `place`. A standby accepts nothing before it is told to serve.
   // Errors: kResourceExhausted when there is no free slot; what Spawn says.
   absl::StatusOr<WorkerSlot*> Start(std::shared_ptr<const Generation> generation, uint32_t place,
                                     const ListeningSockets& listening, bool standby);
+  // One whose master is gone, and which has been told that it is ours (orphans.h). `generation`:
+  // what this master knows of its like. `report`: its memfd for connection reports.
+  absl::StatusOr<WorkerSlot*> Adopt(std::shared_ptr<const Generation> generation, uint32_t place,
+                                    WorkerSlot::Adopted adopted, UniqueFd report);
   // The one that serves at `place`, running or about to be started again; nullptr: none does.
   WorkerSlot* InService(uint32_t place);
   // nullptr: it is none of ours.
@@ -37,6 +42,9 @@ class Fleet {
   WorkerSlot* FindByIndex(uint32_t index);
   // It is gone for good. No reference to it may be kept.
   void Forget(WorkerSlot& slot);
+
+  // All that were adopted.
+  void ForgetAdopted();
 
   // For the program that takes this one's place. `generations`: by number, each that is named.
   void Save(StateWriter& out, std::vector<int>& kept) const;
@@ -54,6 +62,7 @@ class Fleet {
 
   SharedBlock& block_;
   ConnectionInquiry& inquiry_;
+  const int door_fd_;
   std::list<WorkerSlot> slots_;
   uint16_t next_prefix_ = 0;
 };

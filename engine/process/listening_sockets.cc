@@ -17,6 +17,7 @@
 #include "engine/base/log.h"
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
+#include "engine/process/bound_address.h"
 #include "engine/process/socket_activation.h"
 #include "engine/process/unix_socket_file.h"
 
@@ -119,6 +120,29 @@ absl::Status Steer(const std::vector<UniqueFd>& sockets, uint32_t count) {
   return absl::OkStatus();
 }
 
+uint64_t CookieOf(int fd) {
+  uint64_t cookie = 0;
+  socklen_t size = sizeof(cookie);
+  return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+// Whether it accepts streams at the address that `key` begins with; a port of 0 has become one.
+bool ListensAt(int fd, const Address& bound, const std::string& key) {
+  int listens = 0;
+  int type = 0;
+  socklen_t size = sizeof(int);
+  if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens != 1 ||
+      ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) {
+    return false;
+  }
+  absl::StatusOr<Address> wanted = Address::Parse(key.substr(0, key.find(" (")));
+  if (!wanted.ok()) return false;
+  if (!wanted->is_unix() && !bound.is_unix() && wanted->port() == 0) {
+    wanted->set_port(bound.port());
+  }
+  return *wanted == bound;
+}
+
 void SteerNoMore(const std::vector<UniqueFd>& sockets) {
   SetOption(sockets.front().get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF);
 }
@@ -161,14 +185,51 @@ absl::Status ListeningSockets::CheckAddresses(const ServerDefinition& server) {
 }
 
 absl::StatusOr<std::unique_ptr<ListeningSockets>> ListeningSockets::Open(
-    const ServerDefinition& server, uint32_t worker_count, ActivatedSockets* activated) {
+    const ServerDefinition& server, uint32_t worker_count, ActivatedSockets* activated,
+    std::vector<FoundSocket> found) {
   std::unique_ptr<ListeningSockets> sockets(new ListeningSockets());
   if (activated != nullptr) {
     const absl::Status status = sockets->TakeActivated(server, worker_count, *activated);
     if (!status.ok()) return status;
   }
-  if (const absl::Status status = sockets->Add(server, worker_count); !status.ok()) return status;
+  sockets->TakeFound(std::move(found));
+  if (const absl::Status status = sockets->Add(server, worker_count); !status.ok()) {
+    sockets->LeaveFound();
+    return status;
+  }
   return sockets;
+}
+
+// A worker hands over what it has, and it is the least trusted process of the server.
+void ListeningSockets::TakeFound(std::vector<FoundSocket> found) {
+  for (FoundSocket& socket : found) {
+    const int fd = socket.fd.get();
+    absl::StatusOr<Address> bound = Address::Parse(BoundAddress(fd));
+    if (!bound.ok() || !ListensAt(fd, *bound, socket.key)) {
+      log::Get().warn("a worker whose master is gone has no listening socket at {}", socket.key);
+      continue;
+    }
+    Group* group = Find(socket.key);
+    if (group == nullptr) {
+      group = &groups_.emplace_back();
+      group->key = socket.key;
+      group->address = *bound;
+      group->found = true;
+      group->shared = bound->is_unix();
+      RememberFile(*group);
+    }
+    const auto same = [fd](const UniqueFd& other) { return CookieOf(other.get()) == CookieOf(fd); };
+    if (std::any_of(group->sockets.begin(), group->sockets.end(), same)) continue;
+    group->sockets.push_back(std::move(socket.fd));
+    group->served_count = static_cast<uint32_t>(group->sockets.size());
+    if (group->sockets.size() > 1) group->shared = false;
+  }
+}
+
+void ListeningSockets::LeaveFound() {
+  for (Group& group : groups_) {
+    if (group.found) group.inode = 0;
+  }
 }
 
 absl::Status ListeningSockets::TakeActivated(const ServerDefinition& server, uint32_t worker_count,
@@ -251,13 +312,17 @@ absl::Status ListeningSockets::OpenUnix(Group& group, const ListenerDefinition& 
   group.served_count = 1;
   group.shared = true;
   group.sockets.push_back(std::move(*fd));
+  RememberFile(group);
+  return absl::OkStatus();
+}
+
+void ListeningSockets::RememberFile(Group& group) {
   struct stat file = {};
-  const std::string path(listener.address.unix_path());
-  if (::stat(path.c_str(), &file) == 0) {
+  const std::string path(group.address.unix_path());
+  if (!path.empty() && ::stat(path.c_str(), &file) == 0) {
     group.device = file.st_dev;
     group.inode = file.st_ino;
   }
-  return absl::OkStatus();
 }
 
 void ListeningSockets::Keep(const ServerDefinition& server, uint32_t worker_count) {
@@ -269,6 +334,11 @@ void ListeningSockets::Keep(const ServerDefinition& server, uint32_t worker_coun
       continue;
     }
     if (group.shared || group.given) continue;
+    if (group.found) {
+      group.served_count = static_cast<uint32_t>(group.sockets.size());
+      SteerNoMore(group.sockets);
+      continue;
+    }
     group.served_count = worker_count;
     if (group.sockets.size() == worker_count) {
       SteerNoMore(group.sockets);
@@ -312,6 +382,7 @@ void ListeningSockets::Save(StateWriter& out, std::vector<int>& kept) const {
     out.Unsigned(group.served_count);
     out.Bool(group.shared);
     out.Bool(group.given);
+    out.Bool(group.found);
     out.Unsigned(group.device);
     out.Unsigned(group.inode);
     out.Unsigned(group.sockets.size());
@@ -334,6 +405,7 @@ std::unique_ptr<ListeningSockets> ListeningSockets::Resume(StateReader& in) {
     group.served_count = static_cast<uint32_t>(in.Unsigned());
     group.shared = in.Bool();
     group.given = in.Bool();
+    group.found = in.Bool();
     group.device = in.Unsigned();
     group.inode = in.Unsigned();
     const uint64_t socket_count = in.Unsigned();

@@ -18,6 +18,12 @@ class ActivatedSockets;
 class StateReader;
 class StateWriter;
 
+// One that a worker has whose master is gone: of the listener with this key (ListenerKeys).
+struct FoundSocket {
+  std::string key;
+  UniqueFd fd;
+};
+
 // Every listening socket of the server, owned by the master for as long as it runs, so that a
 // worker may die with connections in its queue and its successor still accepts them.
 //
@@ -35,9 +41,10 @@ class StateWriter;
 class ListeningSockets {
  public:
   // Opens all or none. Errors say which listener, and the remedy. What stands in `activated` is
-  // taken from there.
+  // taken from there; what was `found` goes on, and who waits in its queue is accepted.
   static absl::StatusOr<std::unique_ptr<ListeningSockets>> Open(
-      const ServerDefinition& server, uint32_t worker_count, ActivatedSockets* activated = nullptr);
+      const ServerDefinition& server, uint32_t worker_count, ActivatedSockets* activated = nullptr,
+      std::vector<FoundSocket> found = {});
   // Removes the files of unix sockets that are still ours.
   ~ListeningSockets();
   ListeningSockets(const ListeningSockets&) = delete;
@@ -48,6 +55,9 @@ class ListeningSockets {
   absl::Status Add(const ServerDefinition& server, uint32_t worker_count);
   // From now on `server` with `worker_count` workers serves.
   void Keep(const ServerDefinition& server, uint32_t worker_count);
+
+  // Files of sockets that were found stay: who had them before still listens there.
+  void LeaveFound();
 
   // What one of `worker_count` workers serves: by listener, in the order of
   // ServerDefinition::listeners().
@@ -69,7 +79,9 @@ class ListeningSockets {
     uint32_t served_count = 0;  // the first so many get connections
     bool shared = false;        // one socket for all workers
     bool given = false;         // by a service manager: nothing can be added to it
-    dev_t device = 0;           // of a unix socket's file
+    // The order in which they began to listen is not known: all get connections.
+    bool found = false;
+    dev_t device = 0;  // of a unix socket's file
     ino_t inode = 0;
   };
 
@@ -79,11 +91,13 @@ class ListeningSockets {
   bool SharesPort(const ListenerDefinition& listener) const;
   absl::Status TakeActivated(const ServerDefinition& server, uint32_t worker_count,
                              ActivatedSockets& activated);
+  void TakeFound(std::vector<FoundSocket> found);
   absl::Status CheckAddresses(const ServerDefinition& server);
   absl::Status Grow(Group& group, const ListenerDefinition& listener, uint32_t worker_count);
   static absl::Status OpenTcp(Group& group, const ListenerDefinition& listener,
                               uint32_t worker_count);
   static absl::Status OpenUnix(Group& group, const ListenerDefinition& listener);
+  static void RememberFile(Group& group);
   void Remove(size_t index);
 
   std::vector<Group> groups_;

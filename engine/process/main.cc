@@ -21,6 +21,7 @@
 #include "engine/process/exit_status.h"
 #include "engine/process/master.h"
 #include "engine/process/master_inheritance.h"
+#include "engine/process/orphan_commands.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/planner.h"
 #include "engine/process/reload_command.h"
@@ -213,14 +214,31 @@ int Watch(const RuntimePaths& paths, Duration interval, bool json) {
               absl::IsFailedPrecondition(status) ? kWrongUsage : kFailed);
 }
 
+// Of a server that has no master; workers may serve on without it (orphans.h).
+int WithoutMaster(const ServerDefinition& server, const RuntimePaths& paths,
+                  const CommandLine& line) {
+  const std::string& name = server.options.name;
+  std::string state = fmt::format("is not running (pid file {})", paths.pid_file);
+  if (line.command == Command::kStop) {
+    const absl::StatusOr<uint32_t> stopped =
+        StopOrphans(paths, server.options.stop_timeout, line.now);
+    if (!stopped.ok()) return Fail(stopped.status());
+    if (*stopped > 0) {
+      Say(stdout, "{} stopped ({} worker{} whose master was gone)\n", name, *stopped,
+          *stopped == 1 ? "" : "s");
+      return 0;
+    }
+  } else if (const OrphanSurvey survey = SurveyOrphans(paths); survey.workers > 0) {
+    state = DescribeOrphans(survey);
+  }
+  const bool asks = line.command == Command::kStatus || line.command == Command::kConnections;
+  return Fail(fmt::format("{} {}", name, state), asks ? kNotRunning : kFailed);
+}
+
 int Control(const ServerDefinition& server, const RuntimePaths& paths, const CommandLine& line) {
   const absl::StatusOr<std::optional<pid_t>> holder = FindPidFileHolder(paths.pid_file);
   if (!holder.ok()) return Fail(holder.status());
-  if (!holder->has_value()) {
-    const bool asks = line.command == Command::kStatus || line.command == Command::kConnections;
-    return Fail(fmt::format("{} is not running (pid file {})", server.options.name, paths.pid_file),
-                asks ? kNotRunning : kFailed);
-  }
+  if (!holder->has_value()) return WithoutMaster(server, paths, line);
   if (line.watch) return Watch(paths, *line.watch, line.json);
   if (line.command == Command::kConnections) return ConnectionsCommand(paths.control_socket, line);
   if (line.command == Command::kKill) return KillCommand(paths.control_socket, line);

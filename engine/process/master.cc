@@ -67,9 +67,11 @@ absl::Status Master::ServeAndStop() {
 }
 
 absl::Status Master::GiveUp(absl::Status reason) {
+  LeaveOrphans();
   listening_.reset();
   admin_listening_.reset();
   control_.reset();
+  door_ = OrphanDoor();
   pid_file_.reset();
   if (report_) report_->Failed(std::string(reason.message()));
   return reason;
@@ -92,7 +94,7 @@ absl::Status Master::Open() {
   absl::StatusOr<ControlServer> control = ControlServer::Open(paths_.control_socket);
   if (!control.ok()) return control.status();
   control_ = std::move(*control);
-  return absl::OkStatus();
+  return OpenDoor();
 }
 
 absl::Status Master::StartWorkers() {
@@ -100,29 +102,37 @@ absl::Status Master::StartWorkers() {
   if (!program.ok()) return program.status();
   absl::StatusOr<UniqueFd> configuration = MakeConfigurationSnapshot(LoadedConfigurationText());
   if (!configuration.ok()) return configuration.status();
+  if (absl::Status status = FindOrphans(); !status.ok()) return status;
+  // Counts on: `generation_header` tells who answers.
+  uint32_t number = 1;
+  for (const FoundWorker& found : found_) {
+    number = std::max(number, found.worker.hello.generation + 1);
+  }
   const uint32_t slot_capacity = Generation::SlotCapacityFor(Generation::WorkerCountOf(server_));
   // The first generation's definition is the program's own.
   const std::shared_ptr<const ServerDefinition> own(&server_, [](const ServerDefinition*) {});
   absl::StatusOr<std::shared_ptr<Generation>> generation =
-      Generation::Make(/*number=*/1, *std::move(program), *std::move(configuration), own,
+      Generation::Make(number, *std::move(program), *std::move(configuration), own,
                        descriptor_limit_, slot_capacity, /*former=*/nullptr);
   if (!generation.ok()) return generation.status();
   (*generation)->version = info_.version;
+  if (!found_.empty()) first_ = *generation;
   current_ = *std::move(generation);
   absl::StatusOr<std::unique_ptr<ListeningSockets>> listening =
-      ListeningSockets::Open(server_, current_->worker_count, &activated_);
+      ListeningSockets::Open(server_, current_->worker_count, &activated_, TakeFoundSockets());
   if (!listening.ok()) return listening.status();
   listening_ = std::move(*listening);
   if (absl::Status status = OpenAdmin(); !status.ok()) return status;
   if (absl::Status status = OpenBlock(); !status.ok()) return status;
   log::Get().debug("{} workers, {} descriptors, {} connections per worker at most",
                    current_->worker_count, descriptor_limit_, current_->connections_max);
+  if (!found_.empty()) return AdoptOrphans();
   for (uint32_t place = 0; place < current_->worker_count; ++place) {
     const absl::StatusOr<WorkerSlot*> slot =
         fleet_->Start(current_, place, *listening_, /*standby=*/false);
     if (!slot.ok()) return slot.status();
   }
-  return admin_server_ == nullptr ? absl::OkStatus() : StartAdmin();
+  return admin_server_ == nullptr ? absl::OkStatus() : StartAdmin(current_);
 }
 
 absl::Status Master::OpenBlock() {
@@ -139,10 +149,10 @@ absl::Status Master::OpenBlock() {
 }
 
 void Master::MakeFleet() {
-  fleet_.emplace(*SharedStatus::Get(), inquiry_);
+  fleet_.emplace(*SharedStatus::Get(), inquiry_, door_.fd());
   reload_.emplace(Reload::Server{*fleet_, *listening_, *SharedStatus::Get(), descriptor_limit_,
                                  current_, [this] { OnReloadDone(); },
-                                 [this] { TellWhatServes(); }});
+                                 [this] { OnReloadEnded(); }});
 }
 
 void Master::DescribeServer() {
@@ -171,16 +181,18 @@ absl::Status Master::OpenAdmin() {
   return absl::OkStatus();
 }
 
-absl::Status Master::StartAdmin() {
+absl::Status Master::StartAdmin(std::shared_ptr<const Generation> generation) {
   WorkerInheritance role;
   role.admin = true;
   role.index = SharedStatus::Get()->slot_capacity();
-  role.generation = current_->number;
+  role.generation = generation->number;
   role.shared_fd = SharedStatus::Get()->fd();
-  role.configuration_fd = current_->configuration.get();
+  role.door_fd = door_.fd();
+  role.configuration_fd = generation->configuration.get();
   role.listening_sockets = admin_listening_->ForWorker(*admin_server_, 0, 1);
-  admin_.emplace(std::move(role), current_, /*place=*/0, *SharedStatus::Get()->admin_slot(),
-                 fmt::format("{}: admin", options().name), fleet_->next_prefix());
+  admin_.emplace(std::move(role), std::move(generation), /*place=*/0,
+                 *SharedStatus::Get()->admin_slot(), fmt::format("{}: admin", options().name),
+                 fleet_->next_prefix());
   return admin_->Start(MonotonicNow());
 }
 
@@ -205,6 +217,7 @@ void Master::Wait() {
     workers.push_back(slot.index());
     entries.push_back({slot.control_fd(), POLLIN, 0});
   }
+  for (const WorkerSlot& slot : fleet_->slots()) entries.push_back({slot.process_fd(), POLLIN, 0});
   const size_t admin_at = entries.size();
   entries.push_back({admin_ ? admin_->control_fd() : -1, POLLIN, 0});
   entries.push_back({reload_->planner_fd(), POLLIN, 0});
@@ -224,6 +237,7 @@ void Master::Wait() {
     if (entries[i + 1].revents == 0) continue;
     if (WorkerSlot* const slot = fleet_->FindByIndex(workers[i])) ReadControl(*slot);
   }
+  ReapAdopted(workers, &entries[workers.size() + 1]);
   if (entries[admin_at].revents != 0) ReadControl(*admin_);
   if (entries[admin_at + 1].revents != 0) reload_->OnPlannerOutput();
   if (entries[admin_at + 2].revents != 0) upgrade_check_.Read();
@@ -290,16 +304,16 @@ void Master::OnWorkerExit(WorkerSlot& slot, int wait_status) {
   if (!is_admin) inquiry_.OnGone(slot.index());
   // What it said before it died may still be in its control socket.
   ReadControl(slot);
-  const bool stopping = stop_stage_ != StopStage::kNone || !all_ready_;
+  const bool stopping = stop_stage_ != StopStage::kNone || (!all_ready_ && !reload_->running());
   const std::string how = slot.DescribeEnd(wait_status);
   const std::string text = fmt::format("{} (pid {}) {}", slot.name(), pid, how);
   const bool left = wait_status == 0 && (slot.draining() || admin_renewed_);
   slot.OnExit(wait_status, now, stopping || (is_admin && admin_renewed_));
   if (stop_stage_ == StopStage::kNone) {
-    if (!all_ready_) {
-      FailStart(absl::AbortedError(fmt::format("{} before all workers were ready", text)));
-    } else if (left) {
+    if (left) {
       log::Get().debug("{} (pid {}) has left", slot.name(), pid);
+    } else if (!all_ready_ && !reload_->running()) {
+      FailStart(absl::AbortedError(fmt::format("{} before all workers were ready", text)));
     } else {
       log::Get().error("{}", text);
     }
@@ -350,8 +364,10 @@ void Master::ReadControl(WorkerSlot& slot) {
 void Master::OnWorkerReady(WorkerSlot& slot) {
   log::Get().debug("{} (pid {}) is ready", slot.name(), slot.pid());
   if (stop_stage_ != StopStage::kNone) return;
-  if (all_ready_) {
+  if (all_ready_ || reload_->running()) {
     reload_->OnReady(slot, MonotonicNow());
+  } else if (adopting()) {
+    BeginAdoption();  // it was the admin process
   } else if (AllReady()) {
     all_ready_ = true;
     OnAllReady();
@@ -414,6 +430,7 @@ void Master::RequestReload(std::string_view why) {
 }
 
 void Master::OnReloadDone() {
+  if (adopting()) return DescribeServer();
   const ServerOptions& now = options();
   if (const absl::Status status = log::Setup(now.log_level, now.log_format, now.log_file, "master");
       !status.ok()) {
@@ -444,7 +461,7 @@ void Master::RenewAdmin() {
     if (status.ok() && *admin != nullptr) {
       admin_server_ = *std::move(admin);
       admin_listening_->Keep(*admin_server_, 1);
-      status = StartAdmin();
+      status = StartAdmin(current_);
     }
   } else {
     admin_.reset();
@@ -459,6 +476,9 @@ void Master::OnTimers() {
   const TimePoint now = MonotonicNow();
   for (WorkerSlot& slot : fleet_->slots()) slot.OnTimer(now);
   reload_->OnTimer(now);
+  if (adopting() && !start_failure_.ok() && stop_stage_ == StopStage::kNone) {
+    FailStart(start_failure_);
+  }
   if (upgrade_check_.deadline() <= now) upgrade_check_.OnTimer();
   if (!Changing() && !reload_wanted_.empty()) {
     RequestReload(std::string(reload_wanted_));
@@ -501,6 +521,9 @@ void Master::BeginStop(StopStage stage) {
     log::Get().debug("stopping");
     Tell(manager_.Stopping());
   }
+  // Those that were found without a master stop with all others, unless the start has failed.
+  first_.reset();
+  adopted_.clear();
   upgrade_check_.Abandon();
   if (upgrade_ready_ || !upgrade_clients_.empty()) {
     EndUpgrade(absl::CancelledError("the server stops"));
@@ -527,6 +550,7 @@ void Master::StopAdmin() {
 
 void Master::FailStart(absl::Status reason) {
   if (start_failure_.ok()) start_failure_ = std::move(reason);
+  LeaveOrphans();
   BeginStop(StopStage::kNow);
 }
 

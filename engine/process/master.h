@@ -1,5 +1,7 @@
 #pragma once
 
+#include <poll.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include "engine/process/fleet.h"
 #include "engine/process/generation.h"
 #include "engine/process/listening_sockets.h"
+#include "engine/process/orphans.h"
 #include "engine/process/pid_file.h"
 #include "engine/process/planner.h"
 #include "engine/process/program_info.h"
@@ -34,6 +37,9 @@ struct MasterInheritance;
 //     Open  pid file, descriptor limit, listening sockets, control socket, shared counters
 //     Run   spawn all -> all ready -> "ready" -> serve, reload (reload.h) -> stop -> workers gone
 //           -> admin gone
+//
+// Where workers serve on whose master is gone (orphans.h), it starts as a reload goes: they are the
+// old generation. A start that fails leaves them as they were.
 class Master {
  public:
   // Time between "close everything and leave" and SIGKILL.
@@ -68,7 +74,7 @@ class Master {
   void MakeFleet();
   absl::Status ServeAndStop();
   absl::Status OpenAdmin();
-  absl::Status StartAdmin();
+  absl::Status StartAdmin(std::shared_ptr<const Generation> generation);
   absl::Status Loop();
   void Wait();
   void OnSignal(int number);
@@ -98,6 +104,20 @@ class Master {
   TimePoint NextDeadline() const;
   std::string Banner() const;
   const ServerOptions& options() const { return current_->definition->options; }
+
+  // -- master_adoption.cc
+  absl::Status OpenDoor();
+  absl::Status FindOrphans();
+  std::vector<FoundSocket> TakeFoundSockets();
+  absl::Status AdoptOrphans();
+  void BeginAdoption();
+  void OnReloadEnded();
+  // Who was adopted is not our child: its pidfd tells of its end, in an entry for each of
+  // `workers`.
+  void ReapAdopted(const std::vector<uint32_t>& workers, const pollfd* entries);
+  // The start has failed, and they serve on for the next.
+  void LeaveOrphans();
+  bool adopting() const { return first_ != nullptr; }
 
   // -- master_upgrade.cc
   // Begins when nothing else is under way.
@@ -134,6 +154,8 @@ class Master {
   // In this order: the last destroyed is the lock, so whoever gets it finds no trace of us.
   std::optional<PidFile> pid_file_;
   std::optional<ControlServer> control_;
+  // Workers hold it, too; it is of use to those that are left when this master is gone.
+  OrphanDoor door_;
   SignalQueue signals_;
   std::unique_ptr<ListeningSockets> listening_;
   std::shared_ptr<const Generation> current_;
@@ -142,6 +164,16 @@ class Master {
   std::optional<Reload> reload_;
   std::unique_ptr<ServerDefinition> admin_server_;  // nullptr: there is no admin process
   std::unique_ptr<ListeningSockets> admin_listening_;
+  // Who serve without a master, until each has a slot.
+  struct FoundWorker {
+    OrphanedWorker worker;
+    UniqueFd inbox;
+    UniqueFd report;
+  };
+  std::vector<FoundWorker> found_;
+  // While workers are adopted: the generation of this start, that shall take their places.
+  std::shared_ptr<Generation> first_;
+  std::vector<WorkerSlot*> adopted_;
   std::optional<WorkerSlot> admin_;
   bool admin_renewed_ = false;  // it shall start again when it has ended
   TimePoint admin_kill_at_ = kNever;

@@ -31,7 +31,7 @@ namespace ringmaster {
 namespace {
 
 // Raise it with every change of what SaveState writes.
-constexpr uint32_t kStateVersion = 2;
+constexpr uint32_t kStateVersion = 3;
 
 constexpr off_t kStateBytesMax = 1 << 30;
 
@@ -116,6 +116,8 @@ std::string Master::SaveState(std::vector<int>& kept) const {
     };
     keep(pid_file_->fd());
     keep(control_->listener_fd());
+    part.Bytes(door_.path());
+    keep(door_.fd());
     keep(SharedStatus::Get()->fd());
     part.Unsigned(SharedBlock::Fingerprint());
     part.Unsigned(SharedStatus::Get()->slot_capacity());
@@ -220,6 +222,8 @@ absl::Status Master::Resume(const MasterInheritance& inheritance) {
   StateReader& in = *state;
   pid_file_ = PidFile::Resume(paths_.pid_file, UniqueFd(static_cast<int>(in.Signed())));
   control_ = ControlServer::Resume(paths_.control_socket, UniqueFd(static_cast<int>(in.Signed())));
+  std::string door_path(in.Bytes());
+  door_ = OrphanDoor::Resume(UniqueFd(static_cast<int>(in.Signed())));
   UniqueFd block(static_cast<int>(in.Signed()));
   const uint64_t fingerprint = in.Unsigned();
   const auto capacity = static_cast<uint32_t>(in.Unsigned());
@@ -271,6 +275,8 @@ absl::Status Master::Resume(const MasterInheritance& inheritance) {
   absl::StatusOr<SignalQueue> signals = SignalQueue::Create();
   if (!signals.ok()) return signals.status();
   signals_ = std::move(*signals);
+  // Not before: if this fails for good, workers are behind that door.
+  door_.set_path(std::move(door_path));
   all_ready_ = true;
   SharedHeader& header = SharedStatus::Get()->header();
   header.master_pid.store(::getpid());

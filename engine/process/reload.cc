@@ -45,7 +45,7 @@ void Reload::SetStage(Stage stage) {
 }
 
 void Reload::Note(std::string line) {
-  log::Get().info("reload to generation {}: {}", number_, line);
+  log::Get().info("{} generation {}: {}", adopting_ ? "start as" : "reload to", number_, line);
   lines_.push_back(std::move(line));
 }
 
@@ -58,6 +58,7 @@ Reload::Place* Reload::FindPlace(const WorkerSlot& slot) {
 
 void Reload::Begin(std::string_view why, TimePoint now) {
   ++number_;
+  adopting_ = false;
   lines_.clear();
   reason_.clear();
   places_.clear();
@@ -73,6 +74,19 @@ void Reload::Begin(std::string_view why, TimePoint now) {
     status = planner_.Begin(program_, now, current.definition->options.ready_timeout);
   }
   if (!status.ok()) Abandon(std::string(status.message()), now);
+}
+
+void Reload::Adopt(std::shared_ptr<Generation> next, const std::vector<WorkerSlot*>& found,
+                   TimePoint now) {
+  next_ = std::move(next);
+  number_ = next_->number;
+  adopting_ = true;
+  places_.resize(std::max<size_t>(found.size(), next_->worker_count));
+  for (size_t i = 0; i < found.size(); ++i) places_[i].old = found[i];
+  at_ = 0;
+  Note(fmt::format("{} workers of a master that is gone are adopted", found.size()));
+  SetStage(Stage::kStarting);
+  StartNext(now);
 }
 
 void Reload::Cancel() {
@@ -239,10 +253,14 @@ void Reload::EndHandOver() {
 
 void Reload::Record(std::atomic<uint64_t>& counter, std::string_view result) {
   places_.clear();
+  stage_ = Stage::kIdle;
+  if (adopting_) {
+    server_.block.DescribeReload(StageName(Stage::kIdle));
+    return;
+  }
   counter.fetch_add(1);
   server_.block.header().reload.generation.store(number_);
   server_.block.DescribeReload(StageName(Stage::kIdle), result, reason_);
-  stage_ = Stage::kIdle;
 }
 
 void Reload::Finish() {
@@ -316,13 +334,14 @@ void Reload::OnTimer(TimePoint now) {
 void Reload::Abandon(std::string reason, TimePoint now) {
   planner_.Abandon();
   reason_ = std::move(reason);
-  log::Get().error("the reload to generation {} is abandoned: {}", number_, reason_);
+  log::Get().error("the {} generation {} is abandoned: {}", adopting_ ? "start as" : "reload to",
+                   number_, reason_);
   lines_.push_back(fmt::format("abandoned: {}", reason_));
   const bool rolling = stage_ == Stage::kRolling;
   uint32_t passed = rolling ? at_ : 0;
   if (rolling && passed < places_.size() && places_[passed].old != nullptr) {
     // What is on its way stays with the old one, what has arrived must come back.
-    places_[passed].old->Serve();
+    places_[passed].old->Resume();
     if (giving_ != nullptr) ++passed;
   }
   EndHandOver();
@@ -371,7 +390,10 @@ void Reload::StartOldAgain() {
 }
 
 void Reload::EndAbandoned() {
-  server_.listening.Keep(*server_.current->definition, server_.current->worker_count);
+  // The master that adopts lets go of everything.
+  if (!adopting_) {
+    server_.listening.Keep(*server_.current->definition, server_.current->worker_count);
+  }
   next_.reset();
   Record(server_.block.header().reload.abandoned, "abandoned");
   Note(fmt::format("generation {} goes on", server_.current->number));

@@ -62,6 +62,10 @@ class Reload {
 
   // Begins an attempt. `why` is logged. Must not be running.
   void Begin(std::string_view why, TimePoint now);
+  // The same for workers that were found without a master (orphans.h): a start makes `next`, and is
+  // done or abandoned as a reload is, but counts as none. What was found is not started again.
+  void Adopt(std::shared_ptr<Generation> next, const std::vector<WorkerSlot*>& found,
+             TimePoint now);
   // A stop: nothing more is begun. Whoever runs is stopped with all others.
   void Cancel();
 
@@ -79,6 +83,8 @@ class Reload {
   void OnTimer(TimePoint now);
   TimePoint deadline() const { return std::min(planner_.deadline(), deadline_); }
 
+  // Why the latest attempt was abandoned.
+  const std::string& reason() const { return reason_; }
   // What has happened in the latest attempt, a line each; what `reload --wait` shows.
   const std::vector<std::string>& lines() const { return lines_; }
 
@@ -110,6 +116,7 @@ class Reload {
   Server server_;
   Stage stage_ = Stage::kIdle;
   uint32_t number_ = 1;
+  bool adopting_ = false;
   Planner planner_;
   WorkerProgram program_;  // until there is a generation for it
   std::shared_ptr<Generation> next_;

@@ -48,6 +48,7 @@ absl::StatusOr<RuntimePaths> FindRuntimePaths(const ServerOptions& options) {
         paths.control_socket, paths.control_socket.size(), sizeof(sockaddr_un::sun_path) - 1));
   }
   paths.admin_socket = Beside(paths.control_socket, ".sock", ".admin.sock");
+  paths.orphan_door = Beside(paths.control_socket, ".sock", ".orphans");
   return paths;
 }
 

@@ -21,6 +21,8 @@ struct RuntimePaths {
   std::string control_socket;
   // Of the admin listener "auto": beside the control socket, ".admin.sock" instead of ".sock".
   std::string admin_socket;
+  // Behind which workers wait whose master is gone (orphans.h): ".orphans" instead of ".sock".
+  std::string orphan_door;
   // The default directory, to be made by `start`; empty when both files were given.
   std::string directory;
 };

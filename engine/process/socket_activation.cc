@@ -5,16 +5,16 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
-#include <cstddef>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
+
+#include "engine/process/bound_address.h"
 
 namespace ringmaster {
 namespace {
@@ -52,19 +52,6 @@ int SocketOption(int fd, int level, int option) {
 
 bool SetTcpOption(int fd, int option, int value) {
   return ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof(value)) == 0;
-}
-
-// Where it is bound, in the form of Address::ToString(); "?" for what is no socket.
-std::string BoundAddress(int fd) {
-  sockaddr_storage bound = {};
-  socklen_t size = sizeof(bound);
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) != 0) return "?";
-  if (bound.ss_family != AF_UNIX) return PeerAddress::Of(bound).ToString();
-  const auto& name = reinterpret_cast<const sockaddr_un&>(bound);
-  if (size <= offsetof(sockaddr_un, sun_path)) return "unix:";
-  const size_t bytes = size - offsetof(sockaddr_un, sun_path);
-  if (name.sun_path[0] != '\0') return fmt::format("unix:{}", name.sun_path);
-  return fmt::format("unix:@{}", std::string_view(name.sun_path + 1, bytes - 1));
 }
 
 // What the listening sockets of the master's own have, too (listening_sockets.cc).

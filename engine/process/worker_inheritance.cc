@@ -59,10 +59,11 @@ std::string WorkerInheritance::ToText() const {
     listeners.push_back(fmt::format("{}:{}", listener, fd));
   }
   return fmt::format(
-      "layout={} index={} generation={} prefix={} standby={:d} control={} inbox={} shared={} "
+      "layout={} index={} generation={} prefix={} standby={:d} control={} inbox={} door={} "
+      "shared={} "
       "limits={} report={} configuration={} cpu={} connections_max={} admin={:d} listeners={}",
-      kLayout, index, generation, connection_prefix, standby, control_fd, inbox_fd, shared_fd,
-      limits_fd, report_fd, configuration_fd, cpu, connections_max, admin,
+      kLayout, index, generation, connection_prefix, standby, control_fd, inbox_fd, door_fd,
+      shared_fd, limits_fd, report_fd, configuration_fd, cpu, connections_max, admin,
       fmt::join(listeners, ","));
 }
 
@@ -80,6 +81,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
                     : key == "prefix"          ? ParseInteger(value, role.connection_prefix)
                     : key == "standby"         ? ParseInteger(value, standby)
                     : key == "inbox"           ? ParseInteger(value, role.inbox_fd)
+                    : key == "door"            ? ParseInteger(value, role.door_fd)
                     : key == "control"         ? ParseInteger(value, role.control_fd)
                     : key == "shared"          ? ParseInteger(value, role.shared_fd)
                     : key == "limits"          ? ParseInteger(value, role.limits_fd)
@@ -109,6 +111,7 @@ std::vector<int> WorkerInheritance::Descriptors() const {
   for (const ListeningSocket& socket : listening_sockets) descriptors.push_back(socket.fd);
   descriptors.push_back(control_fd);
   if (inbox_fd >= 0) descriptors.push_back(inbox_fd);
+  if (door_fd >= 0) descriptors.push_back(door_fd);
   descriptors.push_back(shared_fd);
   if (limits_fd >= 0) descriptors.push_back(limits_fd);
   if (report_fd >= 0) descriptors.push_back(report_fd);

@@ -14,8 +14,8 @@ namespace ringmaster {
 // few figures, as text in one environment variable:
 //
 //     RINGMASTER_WORKER=layout=2 index=0 generation=1 prefix=1 standby=0 control=7 inbox=10
-//                       shared=5 limits=4 report=8 configuration=6 cpu=2 connections_max=1048000
-//                       admin=0 listeners=0:9,1:11
+//                       door=12 shared=5 limits=4 report=8 configuration=6 cpu=2
+//                       connections_max=1048000 admin=0 listeners=0:9,1:11
 //
 // The descriptors named here are all that a worker inherits besides 0, 1 and 2.
 struct WorkerInheritance {
@@ -29,6 +29,7 @@ struct WorkerInheritance {
   bool standby = false;            // WorkerEnvironment
   int control_fd = -1;
   int inbox_fd = -1;
+  int door_fd = -1;  // WorkerEnvironment
   int shared_fd = -1;
   int limits_fd = -1;         // -1 = no limit that workers share
   int report_fd = -1;         // connection_inquiry.h

@@ -118,6 +118,7 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   environment.control_fd = role.control_fd;
   environment.report_fd = role.report_fd;
   environment.inbox_fd = role.inbox_fd;
+  environment.door_fd = role.door_fd;
   environment.listening_sockets = role.listening_sockets;
   environment.counters = &SharedStatus::Get()->slot(role.index).counters;
   environment.limits = limits.get();

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -16,6 +18,7 @@
 #include "engine/handoff/state_writer.h"
 #include "engine/limits/shared_limits.h"
 #include "engine/stats/figures.h"
+#include "engine/stats/shared_status.h"
 
 namespace ringmaster {
 namespace {
@@ -55,6 +58,25 @@ WorkerSlot::WorkerSlot(WorkerInheritance role, std::shared_ptr<const Generation>
   shared_.retired.store(false);
 }
 
+WorkerSlot::WorkerSlot(Adopted adopted, WorkerInheritance role,
+                       std::shared_ptr<const Generation> generation, uint32_t place,
+                       SharedSlot& shared, std::string title, uint16_t& next_prefix)
+    : WorkerSlot(std::move(role), std::move(generation), place, shared, std::move(title),
+                 next_prefix) {
+  pid_ = adopted.pid;
+  control_ = std::move(adopted.control);
+  inbox_ = std::move(adopted.inbox);
+  adopted_ = true;
+  process_ = std::move(adopted.process);
+  started_at_ = MonotonicNow();
+  shared_.pid.store(pid_);
+  shared_.generation.store(adopted.generation);
+  shared_.started_at.store(started_at_);
+  // Its signs of life are where its former master looked.
+  watch_.End();
+  SetState(SlotState::kReady);
+}
+
 WorkerSlot::WorkerSlot(StateReader& in, std::shared_ptr<const Generation> generation,
                        SharedSlot& shared, std::string title, uint16_t& next_prefix)
     : generation_(std::move(generation)),
@@ -67,6 +89,8 @@ WorkerSlot::WorkerSlot(StateReader& in, std::shared_ptr<const Generation> genera
   pid_ = static_cast<pid_t>(in.Signed());
   control_.Reset(static_cast<int>(in.Signed()));
   inbox_.Reset(static_cast<int>(in.Signed()));
+  adopted_ = in.Bool();
+  process_.Reset(static_cast<int>(in.Signed()));
   draining_ = in.Bool();
   started_at_ = in.Signed();
   deadline_ = in.Signed();
@@ -84,7 +108,7 @@ WorkerSlot::WorkerSlot(StateReader& in, std::shared_ptr<const Generation> genera
   shared_.started_at.store(started_at_);
   shared_.retired.store(false);
   SetState(state);
-  if (ready()) watch_.Begin(started_at_);
+  if (ready() && !adopted_) watch_.Begin(started_at_);
 }
 
 void WorkerSlot::Save(StateWriter& out, std::vector<int>& kept) const {
@@ -97,6 +121,9 @@ void WorkerSlot::Save(StateWriter& out, std::vector<int>& kept) const {
     out.Signed(fd);
     if (fd >= 0) kept.push_back(fd);
   }
+  out.Bool(adopted_);
+  out.Signed(process_.get());
+  if (process_.valid()) kept.push_back(process_.get());
   out.Bool(draining_);
   out.Signed(started_at_);
   out.Signed(deadline_);
@@ -169,6 +196,8 @@ bool WorkerSlot::SendWithDescriptor(ControlMessage message, int fd) const {
 
 void WorkerSlot::Serve() { Serve(ControlMessage::kServe); }
 
+void WorkerSlot::Resume() { Serve(ControlMessage::kResume); }
+
 void WorkerSlot::TakeBack() { Serve(ControlMessage::kTakeBack); }
 
 void WorkerSlot::Serve(ControlMessage how) {
@@ -220,6 +249,7 @@ void WorkerSlot::OnExit(int wait_status, TimePoint now, bool stopping) {
   pid_ = -1;
   control_.Reset();
   inbox_.Reset();
+  process_.Reset();
   shared_.pid.store(0);
   shared_.last_wait_status.store(wait_status);
   // Its connections died with it. Nobody else writes here now.
@@ -234,7 +264,7 @@ void WorkerSlot::OnExit(int wait_status, TimePoint now, bool stopping) {
   shared_.pulse.turn_began_at.store(0);
   shared_.pulse.watchdog_at.store(0);
   const TimePoint stuck_since = std::exchange(stuck_since_, 0);
-  if (stopping || !in_service()) {
+  if (stopping || adopted_ || !in_service()) {
     SetState(SlotState::kStopped);
   } else if (stuck_since != 0) {
     Restart(backoff_.AfterStall(started_at_, stuck_since), now);
@@ -264,11 +294,17 @@ void WorkerSlot::Tell(ControlMessage message) {
 
 void WorkerSlot::Kill(std::string_view why) {
   if (!why.empty()) killed_because_ = why;
-  if (running()) ::kill(pid_, SIGKILL);
+  if (running() && adopted_) {
+    // The number may be another's as soon as it has ended.
+    ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+  } else if (running()) {
+    ::kill(pid_, SIGKILL);
+  }
 }
 
 std::string WorkerSlot::DescribeEnd(int wait_status) const {
-  return killed_because_.empty() ? DescribeWaitStatus(wait_status) : killed_because_;
+  if (!killed_because_.empty()) return killed_because_;
+  return adopted_ ? "has ended" : DescribeWaitStatus(wait_status);
 }
 
 void WorkerSlot::LookForLife(TimePoint now) {

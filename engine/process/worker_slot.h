@@ -38,6 +38,17 @@ class WorkerSlot {
   WorkerSlot(WorkerInheritance role, std::shared_ptr<const Generation> generation, uint32_t place,
              SharedSlot& shared, std::string title, uint16_t& next_prefix);
 
+  // One whose master is gone and that has been adopted (orphans.h), until it has given what it has
+  // to others. Not a child of this process: `process` tells of its end. Never started again.
+  struct Adopted {
+    pid_t pid;
+    UniqueFd process;
+    UniqueFd control;
+    UniqueFd inbox;
+    uint32_t generation;
+  };
+  WorkerSlot(Adopted adopted, WorkerInheritance role, std::shared_ptr<const Generation> generation,
+             uint32_t place, SharedSlot& shared, std::string title, uint16_t& next_prefix);
   // One that works already, from before another program took the master's place.
   WorkerSlot(StateReader& in, std::shared_ptr<const Generation> generation, SharedSlot& shared,
              std::string title, uint16_t& next_prefix);
@@ -54,7 +65,9 @@ class WorkerSlot {
   bool SendWithDescriptor(ControlMessage message, int fd) const;
   // It stands by and shall serve now; or it had handed its place over, and gets it back.
   void Serve();
-  // The same where the worker that had its place is dead.
+  // It had begun to hand its place over, and has it again; TakeBack or Serve follows.
+  void Resume();
+  // As Serve, where the worker that had its place is dead.
   void TakeBack();
   // Another has its place now. It keeps what it could not hand over.
   void BeginDraining();
@@ -93,6 +106,9 @@ class WorkerSlot {
   std::string DescribeEnd(int wait_status) const;
   pid_t pid() const { return pid_; }
   bool running() const { return pid_ > 0; }
+  bool adopted() const { return adopted_; }
+  // Of one that was adopted: readable when it has ended. Else -1.
+  int process_fd() const { return process_.get(); }
   bool ready() const { return state() == SlotState::kReady; }
   SlotState state() const { return shared_.state.load(); }
   int control_fd() const { return control_.get(); }
@@ -115,6 +131,8 @@ class WorkerSlot {
   pid_t pid_ = -1;
   UniqueFd control_;
   UniqueFd inbox_;
+  bool adopted_ = false;
+  UniqueFd process_;
   bool draining_ = false;
   std::string killed_because_;
   TimePoint started_at_ = 0;

@@ -4,6 +4,7 @@
 #include "engine/connection/operation.h"
 #include "engine/process/control_message.h"
 #include "engine/worker/connection_report.h"
+#include "engine/worker/orphan.h"
 #include "engine/worker/worker.h"
 
 // What the master asks of a worker.
@@ -21,8 +22,7 @@ void Worker::OnControl(int32_t result) {
       ArmControl();
       return;
     }
-    log::Get().warn("the master is gone, worker {} stops", index());
-    Stop();
+    OnMasterGone();
     return;
   }
   const ControlPacket packet = *ControlPacket::Read(control_bytes_, static_cast<size_t>(result));
@@ -35,6 +35,9 @@ void Worker::OnControl(int32_t result) {
       break;
     case ControlMessage::kServe:
       Serve();
+      break;
+    case ControlMessage::kResume:
+      Resume();
       break;
     case ControlMessage::kTakeBack:
       TakeBack();
@@ -61,7 +64,13 @@ void Worker::OnControl(int32_t result) {
   if (!Stopped()) ArmControl();
 }
 
-void Worker::RequestReload() { Answer(ControlMessage::kReload, 0); }
+void Worker::RequestReload() {
+  if (orphan_ != nullptr) {
+    log::Get().warn("no reload: the master of worker {} is gone", index());
+    return;
+  }
+  Answer(ControlMessage::kReload, 0);
+}
 
 // A master that does not read has given up waiting for this answer too.
 void Worker::Answer(ControlMessage message, uint64_t argument) {

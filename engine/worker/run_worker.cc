@@ -38,7 +38,13 @@ std::unique_ptr<Watchdog> StartWatchdog(const ServerOptions& options,
   if (!watch.enabled() || environment.pulse == nullptr) return nullptr;
   if (environment.control_fd >= 0) {
     watch.on_stuck = [fd = environment.control_fd] {
-      return ControlPacket{ControlMessage::kStuck}.Send(fd);
+      if (ControlPacket{ControlMessage::kStuck}.Send(fd)) return true;
+      // Nobody would ever end it, and the next master waits for it.
+      if (errno == EPIPE) {
+        log::Get().error("there is no master, this worker ends");
+        ::_exit(1);
+      }
+      return false;
     };
   }
   return std::make_unique<Watchdog>(worker, *environment.pulse,

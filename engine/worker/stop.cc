@@ -5,6 +5,7 @@
 #include "engine/handoff/taker.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/fresh_grace.h"
+#include "engine/worker/orphan.h"
 #include "engine/worker/worker.h"
 
 // How a worker ends: the door closes, what was received is answered, then it drains to nothing in
@@ -14,6 +15,7 @@ namespace ringmaster {
 void Worker::Stop() {
   if (stopping_) return;
   stopping_ = true;
+  if (orphan_ != nullptr) orphan_->End();
   if (giver_ != nullptr) {
     giver_->End();
     giver_->ForgetGiven();

@@ -99,6 +99,9 @@ void Worker::Dispatch(const Completion& completion) {
     case kOperationHandoff:
       OnHandoff(completion.user_data.slot());
       break;
+    case kOperationOrphan:
+      OnOrphan(completion);
+      break;
     case kOperationWake:
       OnWake();
       break;

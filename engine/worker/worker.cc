@@ -18,6 +18,7 @@
 #include "engine/listener/door.h"
 #include "engine/listener/farewell.h"
 #include "engine/worker/connection_report.h"
+#include "engine/worker/orphan.h"
 #include "engine/worker/posted.h"
 
 namespace ringmaster {
@@ -79,6 +80,7 @@ Worker::Worker(ServerDefinition& server, const WorkerEnvironment& environment,
 }
 
 Worker::~Worker() {
+  orphan_.reset();
   giver_.reset();
   takers_.clear();
   // The kernel lets go of everything before the memory it may write goes.
@@ -87,6 +89,11 @@ Worker::~Worker() {
 }
 
 void Worker::Serve() {
+  Resume();
+  if (giver_ != nullptr) giver_->ForgetGiven();
+}
+
+void Worker::Resume() {
   if (stopping_ || retiring_) return;
   if (giver_ != nullptr) giver_->End();
   for (const auto& listener : listeners_) {

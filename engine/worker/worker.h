@@ -36,6 +36,7 @@ class Door;
 class Farewell;
 class HandoffGiver;
 class HandoffTaker;
+class Orphan;
 class SharedLimits;
 
 // The provided buffer whose bytes are being delivered to a session.
@@ -103,8 +104,10 @@ class Worker {
 
   // Arms the control socket, and unless it stands by the listeners. The first turn may follow.
   void Start();
-  // Accepts from now on, or again after HandOver.
+  // Accepts from now on, or again after HandOver; who has taken connections over keeps them.
   void Serve();
+  // The same while it is not clear whether who took over lives (TakeBack).
+  void Resume();
   // One turn; false when the worker has stopped and nothing is in flight any more.
   bool Turn();
   // Graceful: no new connections, Session::OnStop for each; connections that do not end by
@@ -203,6 +206,11 @@ class Worker {
   void OnWake();
   void Wake();  // any thread
   void ArmControl();
+  // orphan.cc
+  bool Outlives() const;
+  void OnMasterGone();
+  void OnOrphan(const Completion& completion);
+  void CloseDoor();
   void OnHandoff(uint32_t channel);
   UniqueFd TakeFromInbox();
   void BeginHandOver();
@@ -260,6 +268,7 @@ class Worker {
   friend class HandoffGiver;
   friend class HandoffTaker;
   friend class HandoffTestPeer;
+  friend class Orphan;
 
   ServerDefinition& server_;
   WorkerEnvironment environment_;
@@ -343,6 +352,7 @@ class Worker {
   uint32_t next_channel_ = 0;
   std::unique_ptr<HandoffGiver> giver_;                // while another worker takes over
   std::vector<std::unique_ptr<HandoffTaker>> takers_;  // one for each that gives
+  std::unique_ptr<Orphan> orphan_;                     // while there is no master
   bool serving_ = false;
   bool stopping_ = false;
   bool retiring_ = false;

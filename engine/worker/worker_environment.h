@@ -30,6 +30,7 @@ struct WorkerEnvironment {
   int control_fd = -1;   // see process/control_message.h
   int report_fd = -1;    // a memfd for ControlMessage::kList; see connection_report.h
   int inbox_fd = -1;     // descriptors from the master; see process/control_message.h
+  int door_fd = -1;      // for when the master is gone; see process/orphan_hello.h
   std::vector<ListeningSocket> listening_sockets;
   WorkerCounters* counters = nullptr;  // in shared memory
   SharedLimits* limits = nullptr;      // of all workers; nullptr: the worker makes its own

@@ -1,5 +1,6 @@
 // A server with handlers that hold the loop and handlers that set deadlines. Its settings come
 // from the environment: STALLING_HANDLER_TIMEOUT_MS, STALLING_KILL_TIMEOUT_MS, STALLING_WORKERS.
+// STALLING_ORPHANS=serve: workers outlive their master.
 //
 //   GET /worker     "worker=1"
 //   GET /spin?ms=N  computes for N milliseconds
@@ -65,6 +66,10 @@ int main(int argc, char** argv) {
       milliseconds(FromEnvironment("STALLING_HANDLER_TIMEOUT_MS", 200));
   server.options.handler_kill_timeout =
       milliseconds(FromEnvironment("STALLING_KILL_TIMEOUT_MS", 0));
+  if (std::getenv("STALLING_ORPHANS") != nullptr) {
+    server.options.orphaned_workers = ringmaster::OrphanedWorkers::kServe;
+    server.options.orphan_timeout = std::chrono::minutes(1);
+  }
   server.Get("/worker", [](auto& request, auto& response) {
     const uint32_t index = request.connection().worker().index();
     response.Text("worker=" + std::to_string(index) + " pid=" + std::to_string(::getpid()) + "\n");

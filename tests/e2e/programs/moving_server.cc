@@ -3,7 +3,8 @@
 // member more. MOVING_SETTINGS names a file of lines "key=value" that every process reads at its
 // start:
 //
-//   workers, drain_timeout_ms, drain_spread_ms, ready_timeout_ms, stop_timeout_ms
+//   workers, drain_timeout_ms, drain_spread_ms, ready_timeout_ms, stop_timeout_ms,
+//   orphaned_workers=serve, orphan_timeout_ms
 //   fault=start_dies | start_hangs | worker_dies | worker_hangs | load_dies |
 //         load_hangs | load_pauses (for fault_ms)
 //   fault_at=N    of load_*: at the N-th context that is loaded
@@ -157,6 +158,10 @@ void Define(ringmaster::Server& server, ringmaster::FramedProtocol<LineCodec, Ke
   server.options.drain_spread = milliseconds(Number("drain_spread_ms", 10'000));
   server.options.ready_timeout = milliseconds(Number("ready_timeout_ms", 20'000));
   server.options.stop_timeout = milliseconds(Number("stop_timeout_ms", 10'000));
+  if (Setting("orphaned_workers") == "serve") {
+    server.options.orphaned_workers = ringmaster::OrphanedWorkers::kServe;
+  }
+  server.options.orphan_timeout = milliseconds(Number("orphan_timeout_ms", 60'000));
   server.Get("/hello", [](auto&, auto& response) { response.Text("Hello, World!"); });
   server.Put("/echo", [](auto& request, auto& response) {
     response.Body("application/octet-stream", request.body());

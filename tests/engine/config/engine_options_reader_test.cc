@@ -167,6 +167,18 @@ TEST(ReadServerOptions, ReadsEveryField) {
   EXPECT_EQ(options.drain_spread, seconds(8));
 }
 
+TEST(ReadServerOptions, ReadsWhatOrphanedWorkersDo) {
+  ServerOptions options;
+  const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };
+  EXPECT_EQ(options.orphaned_workers, OrphanedWorkers::kStop);
+  EXPECT_EQ(MessagesOf(R"({"orphaned_workers": "serve", "orphan_timeout": "0s"})", read), "");
+  EXPECT_EQ(options.orphaned_workers, OrphanedWorkers::kServe);
+  EXPECT_EQ(options.orphan_timeout, seconds(0));
+  EXPECT_EQ(MessagesOf(R"({"orphaned_workers": "stop"})", read), "");
+  EXPECT_EQ(options.orphaned_workers, OrphanedWorkers::kStop);
+  EXPECT_THAT(MessagesOf(R"({"orphaned_workers": "run"})", read), HasSubstr("\"serve\""));
+}
+
 TEST(ReadServerOptions, ReadsTheSandbox) {
   ServerOptions options;
   const auto read = [&](ConfigObject& root) { ReadServerOptions(root, options); };

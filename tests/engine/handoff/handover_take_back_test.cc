@@ -44,9 +44,9 @@ class TakeBackTest : public TwoWorkersTest {
     channel_.Reset();
   }
   // And as the master does then.
-  void DieAndTakeBack() {
+  void DieAndTakeBack(ControlMessage said = ControlMessage::kHandoffBroken) {
     Die();
-    AwaitBroken();
+    Await(said);
     old_->Tell(ControlMessage::kTakeBack);
     TurnTimes(5);
   }
@@ -187,9 +187,20 @@ TEST_F(TakeBackTest, WhoServesAgainWithoutADeadTakerHasNothingBack) {
   // They are the taker's, who lives.
   ASSERT_EQ(send(Taken(0), "alive\n", 6, MSG_NOSIGNAL), 6);
   EXPECT_TRUE(Until([&] { return clients_[0]->got() == "alive\n"; }));
-  old_->Tell(ControlMessage::kRetire);
   Die();
   ExpectLost({0, 1});
+}
+
+TEST_F(TakeBackTest, WhoResumesMayStillTakeBack) {
+  GiveAll(2);
+  old_->Tell(ControlMessage::kResume);
+  TurnTimes(5);
+  EXPECT_EQ(Ask(Connect(), "hello"), "hello\n");
+  EXPECT_EQ(old_->open(), 1u);
+  DieAndTakeBack(ControlMessage::kHandedOver);
+  EXPECT_EQ(old_->open(), 3u);
+  ExpectServed(0);
+  ExpectServed(1);
 }
 
 TEST_F(TakeBackTest, BehindTheLastPassTheTakersCloseIsSeenWithinASecond) {

@@ -104,7 +104,8 @@ class LimitsTable : public testing::Test {
 
 TEST_F(LimitsTable, HasExactlyTheKeysOfTheSchema) {
   std::set<std::string> wanted = {"handler_timeout", "handler_kill_timeout", "stop_timeout",
-                                  "ready_timeout",   "drain_timeout",        "drain_spread"};
+                                  "ready_timeout",   "drain_timeout",        "drain_spread",
+                                  "orphan_timeout"};
   for (const std::string& key : keys_) {
     if (!key.ends_with("[]") && (key.starts_with("timeouts.") || key.starts_with("limits."))) {
       wanted.insert(key);
