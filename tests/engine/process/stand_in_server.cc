@@ -113,6 +113,8 @@ bool Obey(const WorkerEnvironment& environment, bool& serves) {
     case ControlMessage::kStopNow:
       return Setting("ignore_stop_now") == "yes";
     case ControlMessage::kServe:
+    case ControlMessage::kResume:
+    case ControlMessage::kTakeBack:
       serves = true;
       return true;
     case ControlMessage::kAdopt:
