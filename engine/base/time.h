@@ -14,6 +14,7 @@ using Duration = std::chrono::nanoseconds;
 // Nanoseconds of CLOCK_MONOTONIC. kNever sorts after every real point.
 using TimePoint = int64_t;
 inline constexpr TimePoint kNever = INT64_MAX;
+inline constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
 
 // `timeout` 0 means off, so the deadline is kNever.
 constexpr TimePoint DeadlineAfter(TimePoint now, Duration timeout) {

@@ -281,6 +281,8 @@ class Connection {
   void OnFileRead(int32_t result);
   void OnOutputMoved();
   void ReleaseQueue();
+  // What it keeps of its input and its output, and its timer: it leaves its worker.
+  void FreeAll();
   // -- send_retry.cc
   void RetrySendLater();
   void RetrySend();

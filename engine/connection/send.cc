@@ -438,4 +438,10 @@ void Connection::ReleaseQueue() {
   if (queue_ != nullptr) worker_->send_queues().Put(std::move(queue_));
 }
 
+void Connection::FreeAll() {
+  ReleaseQueue();
+  FreeRemainder();
+  CancelOwnTimer();
+}
+
 }  // namespace ringmaster

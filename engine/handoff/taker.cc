@@ -258,9 +258,7 @@ Connection* HandoffTaker::Adopt(Worker& worker, int fd, std::string_view state) 
 void HandoffTaker::Drop(Worker& worker, Connection& connection) {
   connection.session_.reset();
   connection.SetHeldBytes(0, 0);
-  connection.ReleaseQueue();
-  connection.FreeRemainder();
-  connection.CancelOwnTimer();
+  connection.FreeAll();
   if (connection.fd_ >= 0) {
     const auto* const place = worker.table_.Find(connection.id_);
     if (place != nullptr && place->slot == connection.slot_) worker.table_.Erase(connection.id_);

@@ -12,6 +12,7 @@
 #include "engine/base/json_string.h"
 #include "engine/config/units.h"
 #include "engine/connection/connection_id.h"
+#include "engine/stats/human_units.h"
 
 namespace ringmaster {
 namespace {
@@ -21,7 +22,7 @@ constexpr std::array<std::string_view, 12> kSortKeys = {"id",       "worker", "p
                                                         "messages", "queue",  "deadline", "state"};
 
 constexpr char kRow[] =
-    "{:<14} {:>6} {:<12} {:<22} {:>8} {:>8} {:>7} {:>7} {:>9} {:>7} {:<10} {}\n";
+    "{:<14} {:>6} {:<12} {:<22} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8} {:<10} {}\n";
 
 template <typename Integer>
 bool ParseInteger(std::string_view text, Integer& value) {
@@ -70,19 +71,7 @@ bool Matches(const ConnectionRecord& record, const ConnectionQuery& query, TimeP
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9; }
 
 std::string HumanTime(int64_t nanoseconds) {
-  const double seconds = Seconds(nanoseconds);
-  const auto whole = static_cast<int64_t>(std::max(seconds, 0.0));
-  if (whole >= 86400) return fmt::format("{}d{}h", whole / 86400, whole % 86400 / 3600);
-  if (whole >= 3600) return fmt::format("{}h{}m", whole / 3600, whole % 3600 / 60);
-  if (whole >= 60) return fmt::format("{}m{}s", whole / 60, whole % 60);
-  return fmt::format("{:.1f}s", seconds);
-}
-
-std::string HumanBytes(uint64_t bytes) {
-  if (bytes < 10'000) return fmt::format("{}", bytes);
-  if (bytes < 10'000u << 10) return fmt::format("{}K", bytes >> 10);
-  if (bytes < uint64_t{10'000} << 20) return fmt::format("{}M", bytes >> 20);
-  return fmt::format("{}G", bytes >> 30);
+  return HumanUptime(std::max(Seconds(nanoseconds), 0.0));
 }
 
 std::string DeadlineText(const ConnectionRecord& record, TimePoint now) {

@@ -6,21 +6,12 @@
 #include <string_view>
 
 #include "engine/connection/connection_id.h"
+#include "engine/process/command_failure.h"
 #include "engine/process/connection_listing.h"
 #include "engine/process/control_client.h"
-#include "engine/process/exit_status.h"
 
 namespace ringmaster {
 namespace {
-
-int Fail(std::string_view reason, int exit_status) {
-  std::fputs(fmt::format("error: {}\n", reason).c_str(), stderr);
-  return exit_status;
-}
-
-int Fail(const absl::Status& status, int exit_status) {
-  return Fail(std::string(status.message()), exit_status);
-}
 
 void Print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 

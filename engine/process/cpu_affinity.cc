@@ -87,9 +87,8 @@ std::optional<std::string> CgroupPath(std::string_view proc_self_cgroup,
                                       std::string_view controller) {
   // Lines are "hierarchy:controllers:path"; the unified hierarchy is "0::path".
   while (!proc_self_cgroup.empty()) {
-    const size_t end = std::min(proc_self_cgroup.find('\n'), proc_self_cgroup.size());
-    const std::string_view line = proc_self_cgroup.substr(0, end);
-    proc_self_cgroup.remove_prefix(std::min(end + 1, proc_self_cgroup.size()));
+    const std::string_view line = proc_self_cgroup.substr(0, proc_self_cgroup.find('\n'));
+    proc_self_cgroup.remove_prefix(std::min(line.size() + 1, proc_self_cgroup.size()));
     const size_t first = line.find(':');
     if (first == std::string_view::npos) continue;
     const size_t second = line.find(':', first + 1);

@@ -14,11 +14,11 @@
 #include "engine/base/log.h"
 #include "engine/doctor/doctor.h"
 #include "engine/process/admin_server.h"
+#include "engine/process/command_failure.h"
 #include "engine/process/command_line.h"
 #include "engine/process/connections_command.h"
 #include "engine/process/control_client.h"
 #include "engine/process/daemonize.h"
-#include "engine/process/exit_status.h"
 #include "engine/process/master.h"
 #include "engine/process/master_inheritance.h"
 #include "engine/process/orphan_commands.h"
@@ -39,13 +39,6 @@ template <typename... Arguments>
 void Say(std::FILE* stream, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
   std::fputs(fmt::format(format, std::forward<Arguments>(arguments)...).c_str(), stream);
 }
-
-int Fail(std::string_view reason, int exit_status = kFailed) {
-  Say(stderr, "error: {}\n", reason);
-  return exit_status;
-}
-
-int Fail(const absl::Status& status) { return Fail(std::string(status.message())); }
 
 std::string_view ProgramName(const char* path) {
   const std::string_view name = path == nullptr ? "PROGRAM" : path;

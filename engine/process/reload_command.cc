@@ -9,8 +9,8 @@
 #include <string_view>
 #include <thread>
 
+#include "engine/process/command_failure.h"
 #include "engine/process/control_client.h"
-#include "engine/process/exit_status.h"
 #include "engine/stats/shared_status.h"
 
 namespace ringmaster {
@@ -24,11 +24,6 @@ constexpr std::string_view kAbandoned = "abandoned: ";
 void Print(std::FILE* stream, std::string_view line) {
   std::fputs(fmt::format("{}\n", line).c_str(), stream);
   std::fflush(stream);
-}
-
-int Fail(std::string_view reason) {
-  Print(stderr, fmt::format("error: {}", reason));
-  return kFailed;
 }
 
 std::string_view TakeLine(std::string_view& text) {

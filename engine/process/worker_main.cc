@@ -26,7 +26,7 @@ std::string NameOf(const WorkerInheritance& role) {
   return role.admin ? "admin" : fmt::format("worker {}", role.index);
 }
 
-int Fail(const WorkerInheritance& role, std::string_view reason) {
+int FailAs(const WorkerInheritance& role, std::string_view reason) {
   std::fputs(fmt::format("error: {}: {}\n", NameOf(role), reason).c_str(), stderr);
   return 1;
 }
@@ -61,14 +61,14 @@ bool ListenersMatch(const WorkerInheritance& role, size_t listener_count) {
 int AdminMain(ServerDefinition& server, const WorkerInheritance& role) {
   SharedBlock& block = *SharedStatus::Get();
   if (block.admin_slot() == nullptr || !HasAdmin(server) || role.listening_sockets.size() != 1) {
-    return Fail(role, "the program defines no admin listener here and one in the master");
+    return FailAs(role, "the program defines no admin listener here and one in the master");
   }
   ApplyAdminTokenVariable(server.options);
   ::unsetenv(kAdminTokenVariable);
   const absl::StatusOr<RuntimePaths> paths = FindRuntimePaths(server.options);
-  if (!paths.ok()) return Fail(role, std::string(paths.status().message()));
+  if (!paths.ok()) return FailAs(role, std::string(paths.status().message()));
   const absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server, *paths);
-  if (!admin.ok()) return Fail(role, std::string(admin.status().message()));
+  if (!admin.ok()) return FailAs(role, std::string(admin.status().message()));
   WorkerEnvironment environment;
   environment.index = role.index;
   environment.generation = role.generation;
@@ -87,26 +87,26 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   SetThreadName(options, role);
   absl::Status status =
       log::Setup(options.log_level, options.log_format, options.log_file, NameOf(role));
-  if (!status.ok()) return Fail(role, std::string(status.message()));
+  if (!status.ok()) return FailAs(role, std::string(status.message()));
   absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Map(UniqueFd(role.shared_fd));
-  if (!block.ok()) return Fail(role, std::string(block.status().message()));
+  if (!block.ok()) return FailAs(role, std::string(block.status().message()));
   SharedStatus::Set(std::move(*block));
   if (role.admin) return AdminMain(server, role);
   if (role.index >= SharedStatus::Get()->slot_count() ||
       !ListenersMatch(role, server.listeners().size())) {
-    return Fail(role,
-                "the program defines other listeners here than in the master; what stands "
-                "before Main must come out the same in both");
+    return FailAs(role,
+                  "the program defines other listeners here than in the master; what stands "
+                  "before Main must come out the same in both");
   }
   std::unique_ptr<SharedLimits> limits;
   if (role.limits_fd >= 0) {
     absl::StatusOr<std::unique_ptr<SharedLimits>> mapped =
         SharedLimits::Map(UniqueFd(role.limits_fd), server);
-    if (!mapped.ok()) return Fail(role, std::string(mapped.status().message()));
+    if (!mapped.ok()) return FailAs(role, std::string(mapped.status().message()));
     limits = *std::move(mapped);
   }
   if (status = CallOnWorkerOpen(server); !status.ok()) {
-    return Fail(role, fmt::format("on_worker_open: {}", std::string(status.message())));
+    return FailAs(role, fmt::format("on_worker_open: {}", std::string(status.message())));
   }
   if (role.connections_max > 0) server.options.worker_connections_max = role.connections_max;
 

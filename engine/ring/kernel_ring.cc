@@ -33,9 +33,6 @@ static_assert(sizeof(GetEventsArgument) == sizeof(io_uring_getevents_arg));
 
 constexpr uint16_t kBufferGroup = 0;
 
-// 61-bit safe: a deadline further away than this is as good as never for one wait.
-constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
-
 void FillTimespec(TimePoint nanoseconds, __kernel_timespec& out) {
   out.tv_sec = nanoseconds / kNanosecondsPerSecond;
   out.tv_nsec = nanoseconds % kNanosecondsPerSecond;

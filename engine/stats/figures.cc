@@ -9,8 +9,6 @@
 namespace ringmaster {
 namespace {
 
-constexpr std::string_view kRefusedPrefix = "refused_";
-
 FigureFamily FamilyOf(std::string_view name) {
   if (!name.starts_with(kRefusedPrefix)) return {};
   return {kRefusedFamily, "connections refused at the door", "reason",

@@ -16,6 +16,8 @@ struct Figure {
   const Counter& counter;
 };
 
+// What the names of refusals begin with.
+inline constexpr std::string_view kRefusedPrefix = "refused_";
 // The families of the engine's own figures.
 inline constexpr std::string_view kRefusedFamily = "connections_refused";
 inline constexpr std::string_view kClosedFamily = "connections_closed";

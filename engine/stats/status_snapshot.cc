@@ -10,7 +10,6 @@
 namespace ringmaster {
 namespace {
 
-constexpr std::string_view kRefusedPrefix = "refused_";
 constexpr std::string_view kClosedPrefix = "closed_";
 
 double Seconds(TimePoint since, TimePoint now) {

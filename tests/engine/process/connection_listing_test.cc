@@ -10,16 +10,15 @@
 namespace ringmaster {
 namespace {
 
-constexpr TimePoint kSecond = 1'000'000'000;
-constexpr TimePoint kNow = 1000 * kSecond;
+constexpr TimePoint kNow = 1000 * kNanosecondsPerSecond;
 
 ConnectionRecord Record(uint64_t id, std::string_view peer = "192.0.2.1",
                         std::string_view protocol = "line") {
   ConnectionRecord record = {};
   record.id = id;
   record.worker = static_cast<uint32_t>(id >> 48);
-  record.opened_at = kNow - 100 * kSecond;
-  record.last_activity = kNow - 10 * kSecond;
+  record.opened_at = kNow - 100 * kNanosecondsPerSecond;
+  record.last_activity = kNow - 10 * kNanosecondsPerSecond;
   record.deadline = kNever;
   record.state = ConnectionRecord::State::kOpen;
   record.peer.family = AF_INET;
@@ -66,9 +65,9 @@ TEST(ConnectionQuery, FiltersByEverythingThatIsShown) {
                                            Record(2, "10.1.0.1", "chat"),
                                            Record(uint64_t{1} << 48 | 3, "192.0.2.9", "line")};
   records[0].queue_bytes = 100'000;
-  records[1].last_activity = kNow - 90 * kSecond;
+  records[1].last_activity = kNow - 90 * kNanosecondsPerSecond;
   records[1].state = ConnectionRecord::State::kLingering;
-  records[2].opened_at = kNow - 3600 * kSecond;
+  records[2].opened_at = kNow - 3600 * kNanosecondsPerSecond;
   const uint64_t third = records[2].id;
   EXPECT_EQ(Ids(records, {}), (Ints{1, 2, third}));
   EXPECT_EQ(Ids(records, {{"--peer", "10.0.0.0/8"}}), (Ints{1, 2}));
@@ -92,7 +91,7 @@ TEST(ConnectionQuery, SortsFiguresDownAndNamesUp) {
   records[2].queue_bytes = 1;
   records[1].opened_at -= 1;
   records[2].last_activity -= 1;
-  records[2].deadline = kNow + kSecond;
+  records[2].deadline = kNow + kNanosecondsPerSecond;
   records[0].state = ConnectionRecord::State::kClosing;
   const std::pair<const char*, Ints> kCases[] = {
       {"id", {1, 2, 3}},    {"worker", {1, 2, 3}},   {"protocol", {3, 2, 1}},
@@ -234,12 +233,12 @@ TEST(ConnectionListing, PrintsForPeopleAndForPrograms) {
   listing.now = kNow;
   listing.workers = {{0, "listed", 1}};
   listing.records = {Record(0x2a)};
-  listing.records[0].deadline = kNow + 75 * kSecond;
+  listing.records[0].deadline = kNow + 75 * kNanosecondsPerSecond;
   listing.records[0].deadline_reason = CloseReason::kReadTimeout;
   listing.records[0].queue_bytes = 20'480;
   const std::string table = ConnectionsTable(listing, listing.records);
-  for (const char* const text : {"2a ", "line", "192.0.2.1:4711", "1m40s", "10.0s", "20K", "open",
-                                 "read_timeout in 1m15s", "1 of 1 connections"}) {
+  for (const char* const text : {"2a ", "line", "192.0.2.1:4711", "1m40s", "10.0s", "20.0 KiB",
+                                 "open", "read_timeout in 1m15s", "1 of 1 connections"}) {
     EXPECT_NE(table.find(text), std::string::npos) << text << "\n" << table;
   }
   const std::string json = ConnectionsJson(listing, listing.records);

@@ -135,7 +135,7 @@ TEST_F(Reload, AWorkerThatDiesTakingOverGivesThePlaceBack) {
 }
 
 TEST_F(Reload, AHandOverThatTakesTooLongIsUndone) {
-  Start(std::string(kBase) + "greeting=old\nkeeps_connections=yes\nready_timeout_ms=300");
+  Start(std::string(kBase) + "greeting=old\nkeeps_connections=yes\nready_timeout_ms=1500");
   Configure(std::string(kBase) + "greeting=new");
   const Finished reload = Run({"reload", "--wait"});
   EXPECT_EQ(reload.exit_status, 1);

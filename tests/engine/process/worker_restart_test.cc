@@ -10,22 +10,20 @@ using WorkerRestart = ServerTest;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr TimePoint kSecond = 1'000'000'000;
-
 TEST(WorkerRestartBackoff, DoublesUpToItsMaximum) {
   WorkerRestartBackoff backoff;
-  EXPECT_EQ(backoff.AfterDeath(0, kSecond), milliseconds(100));
-  EXPECT_EQ(backoff.AfterDeath(0, kSecond), milliseconds(200));
-  EXPECT_EQ(backoff.AfterDeath(0, kSecond), milliseconds(400));
-  for (int i = 0; i < 20; ++i) backoff.AfterDeath(0, kSecond);
-  EXPECT_EQ(backoff.AfterDeath(0, kSecond), seconds(30));
+  EXPECT_EQ(backoff.AfterDeath(0, kNanosecondsPerSecond), milliseconds(100));
+  EXPECT_EQ(backoff.AfterDeath(0, kNanosecondsPerSecond), milliseconds(200));
+  EXPECT_EQ(backoff.AfterDeath(0, kNanosecondsPerSecond), milliseconds(400));
+  for (int i = 0; i < 20; ++i) backoff.AfterDeath(0, kNanosecondsPerSecond);
+  EXPECT_EQ(backoff.AfterDeath(0, kNanosecondsPerSecond), seconds(30));
 }
 
 TEST(WorkerRestartBackoff, BeginsAnewAfterAWorkerThatLivedLongEnough) {
   WorkerRestartBackoff backoff;
-  for (int i = 0; i < 5; ++i) backoff.AfterDeath(0, kSecond);
-  EXPECT_EQ(backoff.AfterDeath(0, 10 * kSecond - 1), milliseconds(3200));
-  EXPECT_EQ(backoff.AfterDeath(0, 10 * kSecond), milliseconds(100));
+  for (int i = 0; i < 5; ++i) backoff.AfterDeath(0, kNanosecondsPerSecond);
+  EXPECT_EQ(backoff.AfterDeath(0, 10 * kNanosecondsPerSecond - 1), milliseconds(3200));
+  EXPECT_EQ(backoff.AfterDeath(0, 10 * kNanosecondsPerSecond), milliseconds(100));
 }
 
 TEST_F(WorkerRestart, AKilledWorkerIsReplacedAndCounted) {
