@@ -160,7 +160,11 @@ void Listener::RecheckLater() {
 }
 
 void Listener::Resume() {
-  if (!stopping_) return;
+  if (!stopping_) {
+    // Armed again it looks first.
+    if (state_ == State::kArmed) Cancel();
+    return;
+  }
   stopping_ = false;
   yielding_ = false;
   // Else the accept is being cancelled: OnEnded goes on from there.

@@ -53,7 +53,10 @@ class Listener {
   // Accepts no more, since another worker does. What was accepted comes in when there is room, as
   // before.
   void Yield();
-  // Accepts again, after Yield or Stop has come to its end.
+  // Accepts again, after Yield or Stop has come to its end. One that accepts already looks into the
+  // queue: where another worker accepted from the same socket until now, the kernel may have told
+  // only that one of who waits there. It wakes one accept for a connection, also one that is being
+  // cancelled.
   void Resume();
 
   bool stopped() const {

@@ -206,7 +206,8 @@ void Reload::RollNext(TimePoint now) {
 void Reload::PassPlace() {
   Place& place = places_[at_];
   EndHandOver();
-  if (place.next != nullptr) place.next->Serve();
+  // Where there are fewer new workers, its heir serves already, and shall look who waits here.
+  if (WorkerSlot* const heir = places_[at_ % next_->worker_count].next) heir->Serve();
   if (place.old != nullptr) place.old->BeginDraining();
   ++at_;
 }

@@ -25,6 +25,8 @@ const configOf = (edit = () => {}) => demoConfig((config) => {
   config.orphaned_workers = 'serve';
   // A test that fails leaves nothing for long.
   config.orphan_timeout = '60s';
+  // What is judged is that nobody is lost, also on a machine that is too slow for the load.
+  config.limits = { ...config.limits, queue_time_max: '0s' };
   edit(config);
 });
 
@@ -147,14 +149,14 @@ async function startServerUnready(server, milliseconds) {
 }
 
 test('a start that fails leaves the workers as they were', async () => {
-  const server = await startMovingServer({ orphaned_workers: 'serve', ready_timeout_ms: 500 });
+  const server = await startMovingServer({ orphaned_workers: 'serve', ready_timeout_ms: sanitized ? 4000 : 1500 });
   const peers = await Promise.all(Array.from({ length: 8 }, (_, i) => keptBy(server, `p${i}`)));
   const { workers, others } = await killMaster(server);
   await allGone(others);
   change(server, { fault: 'worker_dies' });
   await startInVain(server, [], /worker \d+ exited with status 8/);
   change(server, { fault: 'worker_hangs' });
-  await startInVain(server, [], /was not ready after 0\.5 s \(ready_timeout\)/);
+  await startInVain(server, [], /was not ready after [\d.]+ s \(ready_timeout\)/);
   // In the middle of the hand-over: what was given comes back.
   change(server, { fault: 'load_dies', fault_at: 6, loads: path.join(server.directory, 'loads') });
   await startInVain(server, [], /exited with status 9/);

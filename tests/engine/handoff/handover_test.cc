@@ -554,5 +554,26 @@ TEST_F(HandOverTest, ThereAndBackAgain) {
   EXPECT_EQ(LifeOf(0).adopted, 2);
 }
 
+// As where there are fewer new workers than listening sockets: both accept from one. The kernel
+// wakes one accept for a connection, in one of these turns that of the old worker just when it is
+// being cancelled.
+class SharedSocketTest : public TwoWorkersTest, public testing::WithParamInterface<int> {};
+
+TEST_P(SharedSocketTest, WhoComesWhileTheDoorClosesIsLetInByTheOther) {
+  Start();
+  new_->Tell(ControlMessage::kServe);
+  TurnTimes(5);
+  BeginHandOver();
+  for (int turn = 0; turn < 20; ++turn) {
+    if (turn == GetParam()) clients_.push_back(std::make_unique<Client>(port_));
+    old_->Turn();
+  }
+  AwaitHandedOver();
+  new_->Tell(ControlMessage::kServe);
+  EXPECT_EQ(Ask(*clients_[0], "hello"), "hello\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(InTurn, SharedSocketTest, testing::Range(0, 10));
+
 }  // namespace
 }  // namespace ringmaster
