@@ -39,7 +39,7 @@
 // all of them take, and how long one stands still. Two workers on threads of their own, the clients
 // in a process of their own.
 //
-//   handoff_bench [--connections=10000] [--rounds=5]
+//   handoff_bench [--connections=5000] [--rounds=5]
 //
 // handoff_bench raises its limit of descriptors to the hard one.
 
@@ -236,12 +236,12 @@ bool ParseFlag(std::string_view argument, std::string_view name, uint32_t& value
 
 int main(int argc, char** argv) {
   using namespace ringmaster;
-  uint32_t connections = 10'000;
+  uint32_t connections = 5000;
   uint32_t rounds = 5;
   for (int i = 1; i < argc; ++i) {
     if (ParseFlag(argv[i], "--connections=", connections)) continue;
     if (ParseFlag(argv[i], "--rounds=", rounds)) continue;
-    std::fprintf(stderr, "usage: %s [--connections=10000] [--rounds=5]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s [--connections=5000] [--rounds=5]\n", argv[0]);
     return 2;
   }
   if (!log::Setup("warn", "text", "", "handoff").ok()) return 1;
