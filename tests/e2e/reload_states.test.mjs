@@ -283,6 +283,7 @@ for (const times of [1, 2]) {
         config.drain_timeout = '60s';
         // Nothing of this is about time, and a sanitizer takes its own.
         config.timeouts = { ...config.timeouts, handshake: '60s', header: '60s', body: '60s', message: '60s' };
+        config.limits = { ...config.limits, body_grace: '60s' };
       }),
     });
     const begun = [];

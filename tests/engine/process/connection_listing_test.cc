@@ -237,8 +237,8 @@ TEST(ConnectionListing, PrintsForPeopleAndForPrograms) {
   listing.records[0].deadline_reason = CloseReason::kReadTimeout;
   listing.records[0].queue_bytes = 20'480;
   const std::string table = ConnectionsTable(listing, listing.records);
-  for (const char* const text : {"2a ", "line", "192.0.2.1:4711", "1m40s", "10.0s", "20.0 KiB",
-                                 "open", "read_timeout in 1m15s", "1 of 1 connections"}) {
+  for (const char* const text : {"2a ", "line", "192.0.2.1:4711", "1m 40s", "10.0s", "20.0 KiB",
+                                 "open", "read_timeout in 1m 15s", "1 of 1 connections"}) {
     EXPECT_NE(table.find(text), std::string::npos) << text << "\n" << table;
   }
   const std::string json = ConnectionsJson(listing, listing.records);
