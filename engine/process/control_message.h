@@ -33,7 +33,7 @@ enum class ControlMessage : char {
   // master -> worker: it is. Serve; what it had not touched is yours.
   kTakeBack = 'T',
   kRetire = 'D',  // master -> worker: what is left may come to its end; then leave
-  kTakeIn = 'T',  // new master -> orphan: you are mine now (orphan_hello.h)
+  kTakeIn = 'I',  // new master -> orphan: you are mine now (orphan_hello.h)
   kReload = 'r',  // worker -> master: an application asks for a reload (Worker::Reload)
 
   // master -> worker: write your connections into the report (process/connection_report.h);
