@@ -100,6 +100,7 @@ TEST_F(Shortage, OfCompletionQueueEntriesIsCountedAndLosesNoCompletion) {
       for (const int fd : clients) EXPECT_EQ(ReadBytes(fd, 2), "x\n");
     }
     for (const int fd : clients) close(fd);
+    AwaitClosed(kClients);
   });
   EXPECT_GE(counters_->ring_overflows.Get(), 1u);
   EXPECT_EQ(counters_->connections_accepted.Get(), uint64_t{kClients});
@@ -196,7 +197,7 @@ TEST_F(Shortage, OfEverythingALittleIsNotNoticedByAPatientClient) {
   ring_options_.sq_entries = 16;
   ring_options_.cq_entries = 16;
   ring_options_.buffer_count = 4;
-  Run([](uint16_t port) {
+  Run([this](uint16_t port) {
     for (int round = 0; round < 20; ++round) {
       std::vector<int> clients;
       for (int i = 0; i < 20; ++i) clients.push_back(ConnectTo(port));
@@ -207,6 +208,7 @@ TEST_F(Shortage, OfEverythingALittleIsNotNoticedByAPatientClient) {
         close(fd);
       }
     }
+    AwaitClosed(400);
   });
   EXPECT_EQ(counters_->connections_accepted.Get(), 400u);
   EXPECT_EQ(ClosedFor(CloseReason::kPeerClosed), 400u);

@@ -11,6 +11,7 @@
 #include "engine/ring/kernel_ring.h"
 #include "engine/worker/worker.h"
 #include "gtest/gtest.h"
+#include "tests/engine/await.h"
 #include "tests/engine/faults/fault_ring.h"
 #include "tests/engine/faults/memory_faults.h"
 #include "tests/engine/faults/sockets.h"
@@ -73,6 +74,12 @@ class WorkerUnderFaults : public testing::Test {
       done = true;
     });
     while (!done) std::this_thread::yield();
+  }
+
+  // What the clients closed is closed: a worker that is told to stop before it has seen their ends
+  // of input closes the connections for its own reason.
+  void AwaitClosed(uint64_t count) {
+    Await([&] { return counters_->connections_closed.Get() >= count; });
   }
 
   void ExpectEverythingHome() {

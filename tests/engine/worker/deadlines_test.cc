@@ -156,6 +156,7 @@ TEST_F(WorkerTest, OptionsGivenToAConnectionBringAndTakeALifetime) {
     EXPECT_EQ(ReadBytes(spared, 6), "lives\n");
     close(spared);
     close(ended);
+    AwaitClosed(2);
   });
   EXPECT_EQ(close_reasons_, (std::vector{CloseReason::kLifetime, CloseReason::kPeerClosed}));
 }

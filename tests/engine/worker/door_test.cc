@@ -15,6 +15,7 @@
 #include "engine/ring/kernel_ring.h"
 #include "engine/worker/worker.h"
 #include "gtest/gtest.h"
+#include "tests/engine/await.h"
 #include "tests/engine/worker/loopback.h"
 
 namespace ringmaster {
@@ -133,14 +134,6 @@ class DoorTest : public testing::Test {
     }
     nodes_.clear();
     limits_.reset();
-  }
-
-  static void Await(const std::function<bool()>& condition) {
-    const auto end = std::chrono::steady_clock::now() + 20s;
-    while (!condition()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end) << "a condition never came true";
-      std::this_thread::yield();
-    }
   }
 
   int Connect(uint32_t worker, const char* host = "127.0.0.1") {

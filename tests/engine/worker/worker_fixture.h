@@ -13,6 +13,7 @@
 #include "engine/ring/kernel_ring.h"
 #include "engine/worker/worker.h"
 #include "gtest/gtest.h"
+#include "tests/engine/await.h"
 #include "tests/engine/line_protocol.h"
 #include "tests/engine/worker/loopback.h"
 
@@ -67,6 +68,12 @@ class WorkerTest : public testing::Test {
     EXPECT_EQ(Counted::constructed, Counted::destroyed);
     worker_.reset();
     close(listening_fd);
+  }
+
+  // What the clients closed is closed: a worker that is told to stop before it has seen their ends
+  // of input closes the connections for its own reason.
+  void AwaitClosed(uint64_t count) {
+    Await([&] { return counters_.connections_closed.Get() >= count; });
   }
 
   StreamOptions stream_;

@@ -23,11 +23,12 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST_F(WorkerTest, EchoesMessagesCutAtAnyByte) {
-  Run([](uint16_t port) {
+  Run([this](uint16_t port) {
     const int fd = ConnectTo(port);
     for (const char byte : std::string_view("one\ntwo\n")) SendAll(fd, {&byte, 1});
     EXPECT_EQ(ReadBytes(fd, 8), "one\ntwo\n");
     close(fd);
+    AwaitClosed(1);
   });
   EXPECT_EQ(close_reasons_, std::vector{CloseReason::kPeerClosed});
 }
