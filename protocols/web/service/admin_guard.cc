@@ -1,7 +1,7 @@
 #include "protocols/web/service/admin_guard.h"
 
 #include <arpa/inet.h>
-#include <openssl/crypto.h>
+#include <nettle/memops.h>
 
 #include <algorithm>
 #include <string>
@@ -17,7 +17,7 @@ bool EqualsLower(std::string_view text, std::string_view lower) {
 }
 
 bool SameToken(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+  return a.size() == b.size() && memeql_sec(a.data(), b.data(), a.size()) == 1;
 }
 
 bool IsOfThisMachine(std::string_view address) {

@@ -1,6 +1,6 @@
 #include "protocols/websocket/codec/accept_key.h"
 
-#include <openssl/sha.h>
+#include <nettle/sha1.h>
 
 #include <cstdint>
 #include <string>
@@ -18,8 +18,11 @@ AcceptKey ComputeAcceptKey(std::string_view key) {
   std::string text(key);
   text += kGuid;
   // One spare zero byte: 20 bytes are six groups of three and a last one of two.
-  uint8_t digest[SHA_DIGEST_LENGTH + 1] = {};
-  SHA1(reinterpret_cast<const uint8_t*>(text.data()), text.size(), digest);
+  uint8_t digest[SHA1_DIGEST_SIZE + 1] = {};
+  sha1_ctx hash;
+  sha1_init(&hash);
+  sha1_update(&hash, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
+  sha1_digest(&hash, SHA1_DIGEST_SIZE, digest);
   AcceptKey accept;
   for (size_t in = 0, out = 0; in < sizeof(digest); in += 3, out += 4) {
     const uint32_t group = static_cast<uint32_t>(digest[in]) << 16 |
