@@ -97,6 +97,7 @@ absl::Status Planner::Begin(const WorkerProgram& program, int state_fd, int conf
   if (configuration_fd >= 0) child.descriptors.push_back(configuration_fd);
   child.knows_admin_token = true;
   child.stderr_fd = theirs.get();
+  child.makes_way = true;
   const absl::StatusOr<pid_t> pid = program.Spawn(child);
   if (!pid.ok()) return pid.status();
   pid_ = *pid;

@@ -16,6 +16,7 @@
 
 #include "engine/process/admin_server.h"
 #include "engine/process/signals.h"
+#include "engine/process/start_priority.h"
 
 namespace ringmaster {
 namespace {
@@ -45,13 +46,14 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 
 // The child, between fork and exec: async-signal-safe calls only, nothing allocated.
 [[noreturn]] void Execute(int executable, char* const* arguments, char* const* environment,
-                          const std::vector<int>& descriptors, int stderr_fd) {
+                          const WorkerProgram::Child& child) {
   PrepareSignalsForWorker();
-  if (stderr_fd >= 0) ::dup2(stderr_fd, STDERR_FILENO);
+  if (child.makes_way) MakeWay();
+  if (child.stderr_fd >= 0) ::dup2(child.stderr_fd, STDERR_FILENO);
   // Descriptors that this process itself inherited by accident, a shell's pipe for one, end here
   // too.
   ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-  for (const int fd : descriptors) ::fcntl(fd, F_SETFD, 0);
+  for (const int fd : child.descriptors) ::fcntl(fd, F_SETFD, 0);
   ::execveat(executable, "", arguments, environment, AT_EMPTY_PATH);
   const char* reason = std::strerror(errno);
   constexpr std::string_view kWhat = "cannot execute the worker's program: ";
@@ -107,6 +109,7 @@ absl::StatusOr<pid_t> WorkerProgram::Spawn(const WorkerInheritance& role,
   child.variable = fmt::format("{}={}", WorkerInheritance::kVariable, role.ToText());
   child.descriptors = role.Descriptors();
   child.knows_admin_token = role.admin;
+  child.makes_way = role.nice.has_value();
   return Spawn(child);
 }
 
@@ -120,8 +123,7 @@ absl::StatusOr<pid_t> WorkerProgram::Spawn(const Child& child) const {
   std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(),
-            child.descriptors, child.stderr_fd);
+    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(), child);
   }
   if (pid < 0) {
     return absl::ErrnoToStatus(

@@ -34,7 +34,8 @@ class WorkerProgram {
     std::string variable;
     std::vector<int> descriptors;
     bool knows_admin_token = false;
-    int stderr_fd = -1;  // -1 = ours
+    int stderr_fd = -1;      // -1 = ours
+    bool makes_way = false;  // start_priority.h
   };
   absl::StatusOr<pid_t> Spawn(const Child& child) const;
 

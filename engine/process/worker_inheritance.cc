@@ -61,10 +61,10 @@ std::string WorkerInheritance::ToText() const {
   return fmt::format(
       "layout={} index={} generation={} prefix={} standby={:d} control={} inbox={} door={} "
       "shared={} "
-      "limits={} report={} configuration={} cpu={} connections_max={} admin={:d} listeners={}",
+      "limits={} report={} configuration={} cpu={} connections_max={} admin={:d}{} listeners={}",
       kLayout, index, generation, connection_prefix, standby, control_fd, inbox_fd, door_fd,
       shared_fd, limits_fd, report_fd, configuration_fd, cpu, connections_max, admin,
-      fmt::join(listeners, ","));
+      nice ? fmt::format(" nice={}", *nice) : "", fmt::join(listeners, ","));
 }
 
 absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text) {
@@ -90,6 +90,7 @@ absl::StatusOr<WorkerInheritance> WorkerInheritance::Parse(std::string_view text
                     : key == "cpu"             ? ParseInteger(value, role.cpu)
                     : key == "connections_max" ? ParseInteger(value, role.connections_max)
                     : key == "admin"           ? ParseInteger(value, admin)
+                    : key == "nice"            ? ParseInteger(value, role.nice.emplace())
                     : key == "listeners"       ? ParseList(value, role.listening_sockets)
                                                : false;
     if (!ok) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,15 +14,15 @@ namespace ringmaster {
 // What a worker process gets from its master beside its command line: descriptors, by number, and a
 // few figures, as text in one environment variable:
 //
-//     RINGMASTER_WORKER=layout=2 index=0 generation=1 prefix=1 standby=0 control=7 inbox=10
+//     RINGMASTER_WORKER=layout=3 index=0 generation=1 prefix=1 standby=0 control=7 inbox=10
 //                       door=12 shared=5 limits=4 report=8 configuration=6 cpu=2
-//                       connections_max=1048000 admin=0 listeners=0:9,1:11
+//                       connections_max=1048000 admin=0 nice=0 listeners=0:9,1:11
 //
 // The descriptors named here are all that a worker inherits besides 0, 1 and 2.
 struct WorkerInheritance {
   static constexpr char kVariable[] = "RINGMASTER_WORKER";
   // Raise it when a key changes its meaning: after an upgrade, master and worker may differ.
-  static constexpr int kLayout = 2;
+  static constexpr int kLayout = 3;
 
   uint32_t index = 0;
   uint32_t generation = 1;
@@ -37,6 +38,7 @@ struct WorkerInheritance {
   int cpu = -1;
   uint32_t connections_max = 0;
   bool admin = false;  // the admin process; listening_sockets has its listener alone
+  std::optional<int> nice;  // start_priority.h: to return to; absent = it has not made way
   std::vector<ListeningSocket> listening_sockets;
 
   std::string ToText() const;

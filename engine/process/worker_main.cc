@@ -16,6 +16,7 @@
 #include "engine/limits/shared_limits.h"
 #include "engine/process/admin_server.h"
 #include "engine/process/runtime_paths.h"
+#include "engine/process/start_priority.h"
 #include "engine/stats/shared_status.h"
 #include "engine/worker/worker_environment.h"
 
@@ -91,6 +92,12 @@ int WorkerMain(ServerDefinition& server, const WorkerInheritance& role) {
   absl::StatusOr<std::unique_ptr<SharedBlock>> block = SharedBlock::Map(UniqueFd(role.shared_fd));
   if (!block.ok()) return FailAs(role, std::string(block.status().message()));
   SharedStatus::Set(std::move(*block));
+  // In front of the application's code, and of giving up the right to.
+  if (role.nice) {
+    if (status = ReturnToNice(*role.nice); !status.ok()) {
+      return FailAs(role, std::string(status.message()));
+    }
+  }
   if (role.admin) return AdminMain(server, role);
   if (role.index >= SharedStatus::Get()->slot_count() ||
       !ListenersMatch(role, server.listeners().size())) {

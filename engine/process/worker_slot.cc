@@ -17,6 +17,7 @@
 #include "engine/handoff/state_reader.h"
 #include "engine/handoff/state_writer.h"
 #include "engine/limits/shared_limits.h"
+#include "engine/process/start_priority.h"
 #include "engine/stats/figures.h"
 #include "engine/stats/shared_status.h"
 
@@ -147,6 +148,8 @@ absl::Status WorkerSlot::Start(TimePoint now) {
   role.control_fd = theirs.get();
   role.inbox_fd = their_inbox.get();
   role.connection_prefix = next_prefix_++;
+  // Others serve already. One that died is missed: its successor does not wait.
+  if (role.standby || role.admin) role.nice = NiceToReturnTo();
   SetState(SlotState::kStarting);
   shared_.started_at.store(now);
   shared_.pulse.turn_began_at.store(0);

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "engine/process/start_priority.h"
 #include "tests/engine/process/server_fixture.h"
 
 namespace ringmaster {
@@ -77,6 +78,28 @@ TEST_F(Reload, ASignalReloadsToo) {
     ASSERT_TRUE(server_->AwaitOutput("serves with 2 workers", ++lines)) << server_->err();
     EXPECT_EQ(Greetings(), "new" + std::to_string(number));
   }
+}
+
+TEST_F(Reload, WhatStartsMakesWayForWhatServes) {
+  const std::optional<int> nice = NiceToReturnTo();
+  if (!nice) GTEST_SKIP() << "who may not return to a nice value does not leave it";
+  Start(kBase);
+  const auto expect_start_at = [&](int start) {
+    const std::string text = AskPort(port_);
+    EXPECT_EQ(NumberAfter(text, "started at nice="), start) << text;
+    EXPECT_EQ(NumberAfter(text, "serves at nice="), *nice) << text;
+  };
+  expect_start_at(*nice);
+  ASSERT_EQ(Run({"reload", "--wait"}).exit_status, 0);
+  expect_start_at(*nice + kStartNice);
+  // One that died is missed, and nobody waits for another: its successor starts as the first did.
+  AwaitChildCount(2);
+  for (const int place : {0, 1}) {
+    const pid_t pid = NumberAfter(AskPort(port_), "pid=");
+    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    ASSERT_TRUE(server_->AwaitOutput("is ready", 2 + 2 + place + 1)) << server_->err();
+  }
+  expect_start_at(*nice);
 }
 
 TEST_F(Reload, WithoutWaitingItSaysWhereToLook) {

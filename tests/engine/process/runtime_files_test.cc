@@ -99,18 +99,21 @@ TEST(WorkerInheritance, ReadsBackWhatItWrote) {
   role.cpu = 2;
   role.connections_max = 1000;
   role.admin = true;
+  role.nice = -5;
   role.listening_sockets = {{0, 9}, {1, 11}};
   const absl::StatusOr<WorkerInheritance> read = WorkerInheritance::Parse(role.ToText());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->ToText(), role.ToText());
   EXPECT_TRUE(read->admin);
+  EXPECT_EQ(read->nice, -5);
   EXPECT_EQ(read->Descriptors(), (std::vector<int>{9, 11, 7, 5, 6}));
 }
 
 TEST(WorkerInheritance, RefusesWhatNoMasterWrote) {
   for (const char* text :
-       {"", "1", "layout=2", "layout=2 index=0 control=3", "layout=1 index=0 control=3 shared=4",
-        "layout=2 color=blue", "layout=2 index=0 control=3 shared=4 listeners=0:1,x"}) {
+       {"", "1", "layout=3", "layout=3 index=0 control=3", "layout=2 index=0 control=3 shared=4",
+        "layout=3 color=blue", "layout=3 index=0 control=3 shared=4 nice=x",
+        "layout=3 index=0 control=3 shared=4 listeners=0:1,x"}) {
     EXPECT_FALSE(WorkerInheritance::Parse(text).ok()) << text;
   }
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,6 +85,9 @@ absl::Status Define(ServerDefinition& server) {
   return absl::OkStatus();
 }
 
+int Nice() { return ::getpriority(PRIO_PROCESS, 0); }
+const int nice_at_start = Nice();
+
 std::string NameOf(const WorkerEnvironment& environment) {
   return environment.admin ? "admin" : std::to_string(environment.index);
 }
@@ -93,8 +97,10 @@ void Greet(int listening_fd, const WorkerEnvironment& environment) {
   if (fd < 0) return;
   environment.counters->connections_accepted.Add();
   environment.counters->connections_open.Set(7);  // what a dead worker would leave behind
-  const std::string text = fmt::format("{} worker={} pid={}\n", Setting("greeting", "hello"),
-                                       NameOf(environment), ::getpid());
+  const std::string text =
+      fmt::format("{} worker={} pid={} started at nice={} serves at nice={}\n",
+                  Setting("greeting", "hello"), NameOf(environment), ::getpid(), nice_at_start,
+                  Nice());
   environment.counters->bytes_sent.Add(text.size());
   (void)!::write(fd, text.data(), text.size());
   ::close(fd);
