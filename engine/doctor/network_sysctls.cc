@@ -64,19 +64,6 @@ void ExamineQueuesOfNewConnections(const MachineFiles& machine, const ServerPlan
         "when it tries again.",
         SetTo("net.ipv4.tcp_abort_on_overflow", "0"));
   }
-  const std::optional<int64_t> migrate = ReadNet(machine, "ipv4/tcp_migrate_req");
-  if (!migrate) return;
-  const std::string found = fmt::format("net.ipv4.tcp_migrate_req is {}", *migrate);
-  if (*migrate == 0) {
-    findings.Add(
-        Level::kNote, "sysctl.tcp_migrate_req", found,
-        "Each worker has a listening socket. A reload keeps them, but one that lowers the "
-        "number of workers closes some, and what waits in their queues is reset; with 1 it "
-        "moves to the others.",
-        SetTo("net.ipv4.tcp_migrate_req", "1"));
-  } else {
-    findings.Ok("sysctl.tcp_migrate_req", found);
-  }
 }
 
 void ExaminePorts(const MachineFiles& machine, Findings& findings) {

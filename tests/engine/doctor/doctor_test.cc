@@ -156,7 +156,6 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         SysctlCase{"net/core/somaxconn", "sysctl.somaxconn", "4096", "128", Level::kWarning},
         SysctlCase{"net/ipv4/tcp_syncookies", "sysctl.tcp_syncookies", "1", "0", Level::kWarning},
-        SysctlCase{"net/ipv4/tcp_migrate_req", "sysctl.tcp_migrate_req", "1", "0", Level::kNote},
         SysctlCase{"net/ipv4/ip_local_port_range", "sysctl.ip_local_port_range", "32768\t60999",
                    "40000\t41000", Level::kNote},
         SysctlCase{"net/ipv4/tcp_tw_reuse", "sysctl.tcp_tw_reuse", "2", "0", Level::kNote},
