@@ -181,6 +181,17 @@ absl::Status Master::OpenAdmin() {
   return absl::OkStatus();
 }
 
+// Where it listened before it goes on listening, if it still shall.
+absl::Status Master::ChangeAdmin() {
+  absl::StatusOr<std::unique_ptr<ServerDefinition>> admin =
+      DefineAdminServer(*current_->definition, paths_);
+  if (!admin.ok()) return admin.status();
+  if (absl::Status added = admin_listening_->Add(**admin, 1); !added.ok()) return added;
+  admin_server_ = *std::move(admin);
+  admin_listening_->Keep(*admin_server_, 1);
+  return absl::OkStatus();
+}
+
 absl::Status Master::StartAdmin(std::shared_ptr<const Generation> generation) {
   WorkerInheritance role;
   role.admin = true;
@@ -454,15 +465,8 @@ void Master::RenewAdmin() {
   const ServerDefinition& server = *current_->definition;
   absl::Status status;
   if (HasAdmin(server)) {
-    absl::StatusOr<std::unique_ptr<ServerDefinition>> admin = DefineAdminServer(server, paths_);
-    status = admin.status();
-    if (status.ok() && admin_listening_ != nullptr) status = admin_listening_->Add(**admin, 1);
-    if (status.ok() && admin_listening_ == nullptr) status = OpenAdmin();
-    if (status.ok() && *admin != nullptr) {
-      admin_server_ = *std::move(admin);
-      admin_listening_->Keep(*admin_server_, 1);
-      status = StartAdmin(current_);
-    }
+    status = admin_listening_ == nullptr ? OpenAdmin() : ChangeAdmin();
+    if (status.ok()) status = StartAdmin(current_);
   } else {
     admin_.reset();
     admin_server_.reset();

@@ -74,6 +74,7 @@ class Master {
   void MakeFleet();
   absl::Status ServeAndStop();
   absl::Status OpenAdmin();
+  absl::Status ChangeAdmin();
   absl::Status StartAdmin(std::shared_ptr<const Generation> generation);
   absl::Status Loop();
   void Wait();
