@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <string>
 
-#include "engine/base/log.h"
 #include "tests/engine/faults/worker_fixture.h"
 
 namespace ringmaster::faults {
@@ -165,9 +164,3 @@ TEST_F(NoMemory, AnywhereWhileStoppingDoesNotKeepTheWorkerFromIt) {
 
 }  // namespace
 }  // namespace ringmaster::faults
-
-int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  if (!ringmaster::log::Setup("off", "text", "", "no_memory").ok()) return 1;
-  return RUN_ALL_TESTS();
-}

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/log.h"
 #include "tests/engine/faults/worker_fixture.h"
 
 namespace ringmaster::faults {
@@ -216,10 +215,3 @@ TEST_F(Shortage, OfEverythingALittleIsNotNoticedByAPatientClient) {
 
 }  // namespace
 }  // namespace ringmaster::faults
-
-int main(int argc, char** argv) {
-  testing::InitGoogleTest(&argc, argv);
-  // Shortages make the engine warn, as it should.
-  if (!ringmaster::log::Setup("off", "text", "", "shortage").ok()) return 1;
-  return RUN_ALL_TESTS();
-}
