@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/hash/hash.h"
+#include "engine/memory/slab.h"
 #include "engine/memory/spare_allocator.h"
 
 namespace ringmaster {
@@ -16,13 +17,8 @@ namespace ringmaster {
 // hand-off. The hot path does not come here: a completion carries slot and generation.
 class ConnectionTable {
  public:
-  struct Place {
-    uint32_t slot;
-    uint32_t generation;
-  };
-
   // Throws std::bad_alloc when there is no memory to grow; the table is as it was.
-  void Insert(uint64_t id, Place place) {
+  void Insert(uint64_t id, SlabPlace place) {
     // Ahead of the table's own growth, which begins at 25/32, or at once in a tiny table that holds
     // erased entries.
     if (places_.capacity() < kCapacityMin || places_.size() * 4 >= places_.capacity() * 3) {
@@ -41,7 +37,7 @@ class ConnectionTable {
     if (places_.capacity() > kCapacityKept && places_.size() * 8 < places_.capacity()) Shrink();
   }
 
-  const Place* Find(uint64_t id) const {
+  const SlabPlace* Find(uint64_t id) const {
     const auto it = places_.find(id);
     return it == places_.end() ? nullptr : &it->second;
   }
@@ -51,7 +47,7 @@ class ConnectionTable {
   static constexpr size_t kCapacityKept = 1024;
   // One control byte per slot and a group of them behind, aligned.
   static size_t BytesFor(size_t capacity) {
-    return capacity * (sizeof(std::pair<const uint64_t, Place>) + 1) + 128;
+    return capacity * (sizeof(std::pair<const uint64_t, SlabPlace>) + 1) + 128;
   }
 
   void Shrink() {
@@ -65,9 +61,9 @@ class ConnectionTable {
   }
 
   SpareBlock spare_;
-  absl::flat_hash_map<uint64_t, Place, absl::Hash<uint64_t>, std::equal_to<>,
-                      SpareAllocator<std::pair<const uint64_t, Place>>>
-      places_{SpareAllocator<std::pair<const uint64_t, Place>>(&spare_)};
+  absl::flat_hash_map<uint64_t, SlabPlace, absl::Hash<uint64_t>, std::equal_to<>,
+                      SpareAllocator<std::pair<const uint64_t, SlabPlace>>>
+      places_{SpareAllocator<std::pair<const uint64_t, SlabPlace>>(&spare_)};
 };
 
 }  // namespace ringmaster

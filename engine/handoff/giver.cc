@@ -48,9 +48,7 @@ HandoffGiver::HandoffGiver(Worker& worker, UniqueFd channel, uint32_t number)
 
 HandoffGiver::~HandoffGiver() { End(); }
 
-Connection* HandoffGiver::Find(const Ref& ref) const {
-  return worker_.slab_.Get(ref.slot, ref.generation);
-}
+Connection* HandoffGiver::Find(const SlabPlace& ref) const { return worker_.slab_.Get(ref); }
 
 bool HandoffGiver::DoorIsClosed() const {
   const auto& listeners = worker_.listeners_;
@@ -132,7 +130,7 @@ void HandoffGiver::Break() {
 // Who has ended meanwhile is no longer in the list.
 bool HandoffGiver::AllStand() {
   bool all = true;
-  std::erase_if(leaving_, [&](const Ref& ref) {
+  std::erase_if(leaving_, [&](const SlabPlace& ref) {
     const Connection* const connection = Find(ref);
     if (connection == nullptr || connection->state_ == Connection::State::kClosing) return true;
     all = all && connection->Standing();
@@ -290,7 +288,7 @@ void HandoffGiver::End() {
   // Nobody hears it of a taker that is dead, and then nobody has to.
   if (!sent_.empty()) static_cast<void>(SayWhose(std::string(sent_.size(), '\0')));
   for (const Sent& sent : sent_) leaving_.push_back(sent.ref);
-  for (const Ref& ref : leaving_) {
+  for (const SlabPlace& ref : leaving_) {
     if (Connection* const connection = Find(ref)) connection->StayHere();
   }
   leaving_.clear();

@@ -9,6 +9,7 @@
 #include "engine/base/time.h"
 #include "engine/base/unique_fd.h"
 #include "engine/handoff/reserve.h"
+#include "engine/memory/slab.h"
 #include "engine/process/control_message.h"
 #include "engine/worker/timer_queue.h"
 
@@ -55,19 +56,14 @@ class HandoffGiver {
 
  private:
   enum class Stage : uint8_t { kFirstPass, kClosingDoor, kLastPass, kWatching, kEnded };
-  struct Ref {
-    uint32_t slot;
-    uint32_t generation;
-  };
-
   // Its state is states_[begin, end).
   struct Sent {
-    Ref ref;
+    SlabPlace ref;
     size_t begin;
     size_t end;
   };
 
-  Connection* Find(const Ref& ref) const;
+  Connection* Find(const SlabPlace& ref) const;
   bool DoorIsClosed() const;
   void Collect();
   bool AllStand();
@@ -88,11 +84,11 @@ class HandoffGiver {
   Stage stage_ = Stage::kFirstPass;
   bool passing_ = true;
   bool reported_ = false;
-  uint32_t cursor_ = 0;       // the slot to look at next
-  std::vector<Ref> leaving_;  // told to stand still
-  std::vector<Sent> sent_;    // of the batch that is not decided yet
-  std::string states_;        // of it
-  uint64_t sequence_ = 0;     // of it
+  uint32_t cursor_ = 0;             // the slot to look at next
+  std::vector<SlabPlace> leaving_;  // told to stand still
+  std::vector<Sent> sent_;          // of the batch that is not decided yet
+  std::string states_;              // of it
+  uint64_t sequence_ = 0;           // of it
   HandoffReserve reserve_;
   TimePoint kept_until_ = kNever;
   uint64_t given_ = 0;

@@ -1,11 +1,9 @@
 #include "engine/handoff/taker.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <exception>
 #include <new>
 #include <string>
@@ -15,6 +13,7 @@
 
 #include "engine/base/descriptor_passing.h"
 #include "engine/base/log.h"
+#include "engine/base/read_whole.h"
 #include "engine/connection/operation.h"
 #include "engine/handoff/batch.h"
 #include "engine/handoff/giver.h"
@@ -31,25 +30,11 @@ constexpr Duration kWaitMax = std::chrono::milliseconds(20);
 
 // Empty when it cannot be read.
 std::string ReadStates(int fd) {
-  struct stat file = {};
-  if (::fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) > HandoffBatch::kBytesMax) {
-    return {};
-  }
-  std::string states;
   try {
-    states.resize(static_cast<size_t>(file.st_size));
+    return ReadWhole(fd, HandoffBatch::kBytesMax).value_or("");
   } catch (const std::bad_alloc&) {
     return {};
   }
-  size_t got = 0;
-  while (got < states.size()) {
-    const ssize_t bytes =
-        ::pread(fd, states.data() + got, states.size() - got, static_cast<off_t>(got));
-    if (bytes < 0 && errno == EINTR) continue;
-    if (bytes <= 0) return {};
-    got += static_cast<size_t>(bytes);
-  }
-  return states;
 }
 
 }  // namespace
@@ -172,8 +157,8 @@ void HandoffTaker::Settle(std::string_view mine) {
 
 void HandoffTaker::BeginWaiting() {
   if (timer_ != 0) worker_.CancelTimer(std::exchange(timer_, 0));
-  for (const Ref& ref : std::exchange(waiting_, {})) {
-    Connection* const connection = worker_.slab_.Get(ref.slot, ref.generation);
+  for (const SlabPlace& ref : std::exchange(waiting_, {})) {
+    Connection* const connection = worker_.slab_.Get(ref);
     // An operator may have closed it.
     if (connection == nullptr || connection->state_ == Connection::State::kClosing) continue;
     connection->Arrive();

@@ -6,6 +6,7 @@
 
 #include "engine/base/unique_fd.h"
 #include "engine/connection/connection.h"
+#include "engine/memory/slab.h"
 #include "engine/worker/timer_queue.h"
 
 namespace ringmaster {
@@ -38,10 +39,6 @@ class HandoffTaker {
   static bool TakeAtOnce(Worker& worker, UniqueFd& fd, std::string_view state);
 
  private:
-  struct Ref {
-    uint32_t slot;
-    uint32_t generation;
-  };
   // nullptr: one that could not be made. Its own state is kFree until it is this worker's.
   struct Pending {
     Connection* connection = nullptr;
@@ -58,10 +55,10 @@ class HandoffTaker {
   Worker& worker_;
   UniqueFd channel_;
   const uint32_t number_;
-  uint64_t sequence_ = 0;         // of the batch that is not decided yet
-  bool more_ = false;             // there is another one behind it
-  std::vector<Pending> pending_;  // its connections
-  std::vector<Ref> waiting_;      // its own, not begun
+  uint64_t sequence_ = 0;           // of the batch that is not decided yet
+  bool more_ = false;               // there is another one behind it
+  std::vector<Pending> pending_;    // its connections
+  std::vector<SlabPlace> waiting_;  // its own, not begun
   TimerId timer_ = 0;
 };
 

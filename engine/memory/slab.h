@@ -15,6 +15,12 @@
 
 namespace ringmaster {
 
+// A slot in one of its lives. Held by whoever comes back later: that life may be over by then.
+struct SlabPlace {
+  uint32_t slot;
+  uint32_t generation;
+};
+
 // Fixed-size slots in stable memory, addressed by index. A slot that is allocated again gets
 // another generation, so that what still names its former life (a late completion, a timer) is
 // recognised.
@@ -25,7 +31,7 @@ namespace ringmaster {
 //
 //   Slab<Connection> slab;
 //   auto [slot, connection] = slab.Allocate();
-//   slab.Get(slot, generation)   // nullptr when that life is over
+//   slab.Get({slot, generation})   // nullptr when that life is over
 //   slab.Free(slot);
 template <typename T>
 class Slab {
@@ -86,11 +92,11 @@ class Slab {
   }
 
   // The value while that life lasts, else nullptr.
-  T* Get(uint32_t slot_index, uint32_t generation) {
-    const uint32_t chunk_index = slot_index / kSlotsPerChunk;
+  T* Get(SlabPlace place) {
+    const uint32_t chunk_index = place.slot / kSlotsPerChunk;
     if (chunk_index >= chunks_.size() || chunks_[chunk_index].slots == nullptr) return nullptr;
-    Slot& slot = chunks_[chunk_index].slots[slot_index % kSlotsPerChunk];
-    return slot.allocated && slot.generation == generation ? slot.value() : nullptr;
+    Slot& slot = chunks_[chunk_index].slots[place.slot % kSlotsPerChunk];
+    return slot.allocated && slot.generation == place.generation ? slot.value() : nullptr;
   }
 
   // Calls visit(T&) on every allocated slot, lowest first. `visit` must not allocate or free.

@@ -105,7 +105,7 @@ bool Worker::IsArrival(const Completion& completion) {
 const Connection* Worker::ConnectionOf(const Completion& completion) {
   const UserData& user_data = completion.user_data;
   if (!IsOfConnection(static_cast<Operation>(user_data.operation()))) return nullptr;
-  return slab_.Get(user_data.slot(), user_data.generation());
+  return slab_.Get({user_data.slot(), user_data.generation()});
 }
 
 }  // namespace ringmaster

@@ -62,8 +62,8 @@ void Worker::HoldBack(Connection& connection) {
 }
 
 void Worker::ReleaseHeldBack() {
-  for (const SlotRef& ref : held_back_list_) {
-    Connection* connection = slab_.Get(ref.slot, ref.generation);
+  for (const SlabPlace& ref : held_back_list_) {
+    Connection* connection = slab_.Get(ref);
     if (connection == nullptr) continue;
     connection->held_back_ = false;
     if (connection->receiving()) ScheduleOffer(*connection);
@@ -108,15 +108,15 @@ void Worker::PauseFattest(size_t excess) {
   });
   while (paused < excess && !fattest_.empty()) {
     const Fat fat = TakeFattest();
-    Connection& connection = *slab_.Get(fat.ref.slot, fat.ref.generation);
+    Connection& connection = *slab_.Get(fat.ref);
     if (ListOrAbort(paused_list_, connection)) connection.PauseForMemory();
     paused += fat.bytes;
   }
 }
 
 void Worker::ResumePaused() {
-  for (const SlotRef& ref : paused_list_) {
-    if (Connection* connection = slab_.Get(ref.slot, ref.generation)) {
+  for (const SlabPlace& ref : paused_list_) {
+    if (Connection* connection = slab_.Get(ref)) {
       connection->ResumeFromMemory();
     }
   }
@@ -132,7 +132,7 @@ void Worker::AbortFattest(size_t excess) {
   size_t freed = 0;
   while (freed < excess && !fattest_.empty()) {
     const Fat fat = TakeFattest();
-    slab_.Get(fat.ref.slot, fat.ref.generation)->AbortForMemory();
+    slab_.Get(fat.ref)->AbortForMemory();
     freed += fat.bytes;
   }
   // What is freed in pieces of every size would stay with the allocator: half as much again as is
@@ -157,16 +157,16 @@ void Worker::WatchPaused() {
     return;
   }
   watch_timer_ = AddTimer(kWatchPeriod, kWatchPeriod, [this] {
-    std::erase_if(paused_list_, [this](const SlotRef& ref) {
-      Connection* connection = slab_.Get(ref.slot, ref.generation);
+    std::erase_if(paused_list_, [this](const SlabPlace& ref) {
+      Connection* connection = slab_.Get(ref);
       if (connection == nullptr) return true;
       if (connection->open() && connection->item_deadline_ <= now_) connection->AbortForMemory();
       return false;
     });
     const size_t some = std::min(paused_list_.size(), paused_list_.size() / kTryingPart + 1);
     for (size_t i = 0; i < some; ++i) {
-      const SlotRef ref = paused_list_[i];
-      if (Connection* connection = slab_.Get(ref.slot, ref.generation)) {
+      const SlabPlace ref = paused_list_[i];
+      if (Connection* connection = slab_.Get(ref)) {
         connection->TryWithoutMemory();
       }
     }

@@ -11,7 +11,7 @@
 
 namespace ringmaster {
 
-bool Worker::ListOrAbort(std::vector<SlotRef>& list, Connection& connection) {
+bool Worker::ListOrAbort(std::vector<SlabPlace>& list, Connection& connection) {
   try {
     list.push_back({connection.slot_, connection.generation_});
     return true;

@@ -31,7 +31,7 @@ void Worker::TrimMemoryAfterAFall() {
   if (connections_peak_ < kPeakWorthTrimming || count > connections_peak_ / kFallen) return;
   connections_peak_ = count;
   send_queues_.Trim();
-  for (std::vector<SlotRef>* list :
+  for (std::vector<SlabPlace>* list :
        {&flush_list_, &offer_list_, &starved_list_, &close_list_, &scratch_list_}) {
     list->shrink_to_fit();
   }

@@ -112,7 +112,7 @@ void Worker::Dispatch(const Completion& completion) {
 
 void Worker::DispatchToConnection(const Completion& completion) {
   Connection* connection =
-      slab_.Get(completion.user_data.slot(), completion.user_data.generation());
+      slab_.Get({completion.user_data.slot(), completion.user_data.generation()});
   // A slot is freed only with nothing in flight, so a completion always finds its connection.
   CHECK(connection != nullptr);
   switch (static_cast<Operation>(completion.user_data.operation())) {
@@ -150,8 +150,8 @@ void Worker::RearmStarved() {
   if (starved_list_.empty()) return;
   uint32_t free = FreeBuffers();
   for (const bool arrivals : {true, false}) {
-    std::erase_if(starved_list_, [&](const SlotRef& ref) {
-      Connection* connection = slab_.Get(ref.slot, ref.generation);
+    std::erase_if(starved_list_, [&](const SlabPlace& ref) {
+      Connection* connection = slab_.Get(ref);
       if (connection == nullptr) return true;
       if (free == 0 || (arrivals && connection->bytes_received_ > 0)) return false;
       --free;
@@ -166,8 +166,8 @@ void Worker::RearmStarved() {
 void Worker::OfferRemainders() {
   if (offer_list_.empty()) return;
   scratch_list_.swap(offer_list_);
-  for (const SlotRef& ref : scratch_list_) {
-    Connection* connection = slab_.Get(ref.slot, ref.generation);
+  for (const SlabPlace& ref : scratch_list_) {
+    Connection* connection = slab_.Get(ref);
     if (connection == nullptr) continue;
     connection->offer_scheduled_ = false;
     if (over_memory_limit()) [[unlikely]]
@@ -183,8 +183,8 @@ void Worker::FlushScheduled() {
   // turn.
   const size_t count = flush_list_.size();
   for (size_t i = 0; i < count; ++i) {
-    const SlotRef ref = flush_list_[i];
-    if (Connection* connection = slab_.Get(ref.slot, ref.generation)) connection->FlushOutput();
+    const SlabPlace ref = flush_list_[i];
+    if (Connection* connection = slab_.Get(ref)) connection->FlushOutput();
   }
   flush_list_.erase(flush_list_.begin(), flush_list_.begin() + static_cast<std::ptrdiff_t>(count));
 }
@@ -197,8 +197,8 @@ void Worker::ReleaseClosed() {
   const uint32_t before = slab_.used_count();
   while (!close_list_.empty()) {
     scratch_list_.swap(close_list_);
-    for (const SlotRef& ref : scratch_list_) {
-      Connection* connection = slab_.Get(ref.slot, ref.generation);
+    for (const SlabPlace& ref : scratch_list_) {
+      Connection* connection = slab_.Get(ref);
       if (connection == nullptr) continue;
       connection->listed_for_close_ = false;
       connection->NotifyClosed();

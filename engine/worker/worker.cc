@@ -115,8 +115,8 @@ void Worker::Start() {
 }
 
 Connection* Worker::Find(uint64_t connection_id) {
-  const ConnectionTable::Place* place = table_.Find(connection_id);
-  return place == nullptr ? nullptr : slab_.Get(place->slot, place->generation);
+  const SlabPlace* place = table_.Find(connection_id);
+  return place == nullptr ? nullptr : slab_.Get(*place);
 }
 
 // A slot in the slab and its place in the table, both or none.

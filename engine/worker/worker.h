@@ -186,11 +186,6 @@ class Worker {
   uint32_t lease_bytes_min() const { return server_.options.lease_bytes_min; }
 
  private:
-  // By slot and generation: a connection may be released before its entry in a list is reached.
-  struct SlotRef {
-    uint32_t slot;
-    uint32_t generation;
-  };
   struct Posted;  // what other threads queue
   struct Report;  // connection_report.h
 
@@ -236,7 +231,7 @@ class Worker {
   void RearmStarved();
   void ReleaseClosed();
   void ReleaseUnlisted();
-  bool ListOrAbort(std::vector<SlotRef>& list, Connection& connection);
+  bool ListOrAbort(std::vector<SlabPlace>& list, Connection& connection);
   void Release(Connection& connection);
   // The worker that took its place died before its reload was done.
   void TakeBack();
@@ -303,11 +298,11 @@ class Worker {
   QueueProbe queue_probe_;
 
   // Work of this turn.
-  std::vector<SlotRef> flush_list_;
-  std::vector<SlotRef> offer_list_;
-  std::vector<SlotRef> starved_list_;
-  std::vector<SlotRef> close_list_;
-  std::vector<SlotRef> scratch_list_;
+  std::vector<SlabPlace> flush_list_;
+  std::vector<SlabPlace> offer_list_;
+  std::vector<SlabPlace> starved_list_;
+  std::vector<SlabPlace> close_list_;
+  std::vector<SlabPlace> scratch_list_;
   // A closing connection is missing in close_list_: there was no memory for its entry.
   bool close_list_incomplete_ = false;
   std::vector<std::unique_ptr<Session>> retired_;
@@ -317,7 +312,7 @@ class Worker {
   // memory_limits.cc. A limit that is off is SIZE_MAX.
   struct Fat {
     size_t bytes;
-    SlotRef ref;
+    SlabPlace ref;
     static bool Less(const Fat& left, const Fat& right) { return left.bytes < right.bytes; }
   };
   template <typename Wanted>
@@ -337,9 +332,9 @@ class Worker {
   size_t next_walk_at_ = 0;
   TimerId watch_timer_ = 0;
   TimePoint trimmed_at_ = 0;
-  std::vector<SlotRef> held_back_list_;  // until there is room again, or the turn ends
-  std::vector<SlotRef> paused_list_;     // until below soft
-  std::vector<Fat> fattest_;             // scratch
+  std::vector<SlabPlace> held_back_list_;  // until there is room again, or the turn ends
+  std::vector<SlabPlace> paused_list_;     // until below soft
+  std::vector<Fat> fattest_;               // scratch
 
   TimePoint publish_heap_at_ = 0;
   std::unique_ptr<Posted> posted_;

@@ -19,14 +19,14 @@ struct Tracked {
 TEST(Slab, FindsAValueOnlyInItsOwnLife) {
   Slab<Tracked> slab;
   const auto first = slab.Allocate(1);
-  ASSERT_EQ(slab.Get(first.slot, first.generation), first.value);
+  ASSERT_EQ(slab.Get({first.slot, first.generation}), first.value);
   slab.Free(first.slot);
-  EXPECT_EQ(slab.Get(first.slot, first.generation), nullptr);
+  EXPECT_EQ(slab.Get({first.slot, first.generation}), nullptr);
   const auto second = slab.Allocate(2);
   EXPECT_EQ(second.slot, first.slot);
   EXPECT_NE(second.generation, first.generation);
-  EXPECT_EQ(slab.Get(first.slot, first.generation), nullptr);
-  EXPECT_EQ(slab.Get(second.slot, second.generation)->value, 2);
+  EXPECT_EQ(slab.Get({first.slot, first.generation}), nullptr);
+  EXPECT_EQ(slab.Get({second.slot, second.generation})->value, 2);
 }
 
 TEST(Slab, ValuesDoNotMoveWhileItGrows) {
@@ -34,7 +34,7 @@ TEST(Slab, ValuesDoNotMoveWhileItGrows) {
   std::vector<Slab<Tracked>::Allocation> all;
   for (int i = 0; i < 5000; ++i) all.push_back(slab.Allocate(i));
   for (int i = 0; i < 5000; ++i) {
-    EXPECT_EQ(slab.Get(all[static_cast<size_t>(i)].slot, all[static_cast<size_t>(i)].generation),
+    EXPECT_EQ(slab.Get({all[static_cast<size_t>(i)].slot, all[static_cast<size_t>(i)].generation}),
               all[static_cast<size_t>(i)].value);
     EXPECT_EQ(all[static_cast<size_t>(i)].value->value, i);
   }
@@ -51,9 +51,9 @@ TEST(Slab, GivesMemoryBackWhenItsValuesAreGone) {
   // The chunk in use and one spare.
   EXPECT_LE(slab.mapped_bytes(), 2 * before);
   EXPECT_EQ(slab.used_count(), 1u);
-  EXPECT_EQ(slab.Get(kept.slot, kept.generation)->value, 0);
+  EXPECT_EQ(slab.Get({kept.slot, kept.generation})->value, 0);
   // A slot of a chunk that was given back is nobody's.
-  EXPECT_EQ(slab.Get(slots.back(), 1), nullptr);
+  EXPECT_EQ(slab.Get({slots.back(), 1}), nullptr);
 }
 
 TEST(Slab, UsesTheLowestChunkFirstSoThatHighOnesEmpty) {

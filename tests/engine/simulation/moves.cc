@@ -12,7 +12,7 @@
 
 namespace ringmaster {
 
-bool HandoffTestPeer::Begin(Connection& connection, Ref& ref) {
+bool HandoffTestPeer::Begin(Connection& connection, SlabPlace& ref) {
   if (connection.moving_ || !connection.CanMove()) return false;
   if (connection.open()) {
     connection.Guard([&] { connection.session_->OnHandoff(connection); });
@@ -23,20 +23,20 @@ bool HandoffTestPeer::Begin(Connection& connection, Ref& ref) {
   return true;
 }
 
-HandoffTestPeer::Step HandoffTestPeer::Look(Worker& worker, const Ref& ref) {
-  const Connection* const connection = worker.slab_.Get(ref.slot, ref.generation);
+HandoffTestPeer::Step HandoffTestPeer::Look(Worker& worker, const SlabPlace& ref) {
+  const Connection* const connection = worker.slab_.Get(ref);
   if (connection == nullptr || connection->state_ == Connection::State::kClosing) {
     return Step::kGone;
   }
   return connection->Standing() ? Step::kStanding : Step::kNotYet;
 }
 
-void HandoffTestPeer::StayHere(Worker& worker, const Ref& ref) {
-  worker.slab_.Get(ref.slot, ref.generation)->StayHere();
+void HandoffTestPeer::StayHere(Worker& worker, const SlabPlace& ref) {
+  worker.slab_.Get(ref)->StayHere();
 }
 
-HandoffTestPeer::Step HandoffTestPeer::Move(Worker& worker, const Ref& ref) {
-  Connection& connection = *worker.slab_.Get(ref.slot, ref.generation);
+HandoffTestPeer::Step HandoffTestPeer::Move(Worker& worker, const SlabPlace& ref) {
+  Connection& connection = *worker.slab_.Get(ref);
   std::string state;
   if (!connection.CanMove() || !HandoffGiver::SaveTo(worker, connection, state)) {
     connection.StayHere();
@@ -56,8 +56,8 @@ HandoffTestPeer::Step HandoffTestPeer::Move(Worker& worker, const Ref& ref) {
   return Step::kMoved;
 }
 
-bool HandoffTestPeer::Save(Worker& worker, const Ref& ref, std::string& state) {
-  Connection& connection = *worker.slab_.Get(ref.slot, ref.generation);
+bool HandoffTestPeer::Save(Worker& worker, const SlabPlace& ref, std::string& state) {
+  Connection& connection = *worker.slab_.Get(ref);
   return connection.CanMove() && HandoffGiver::SaveTo(worker, connection, state);
 }
 
@@ -88,7 +88,7 @@ void Moves::OnTurn() {
     const ConnectionRecord& record = *protocol_.records()[count - 1 - world_.random.Below(of)];
     Connection* const connection =
         record.opened ? engine_.worker().Find(record.connection_id) : nullptr;
-    HandoffTestPeer::Ref ref;
+    SlabPlace ref;
     if (connection != nullptr && HandoffTestPeer::Begin(*connection, ref)) moving_.push_back(ref);
   }
   if (std::erase_if(moving_, [this](const auto& ref) { return Advance(ref); }) > 0) {
@@ -97,7 +97,7 @@ void Moves::OnTurn() {
   }
 }
 
-bool Moves::Advance(const HandoffTestPeer::Ref& ref) {
+bool Moves::Advance(const SlabPlace& ref) {
   using Step = HandoffTestPeer::Step;
   Worker& worker = engine_.worker();
   Step step = HandoffTestPeer::Look(worker, ref);

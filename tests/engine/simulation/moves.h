@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/memory/slab.h"
 #include "tests/engine/simulation/echo_protocol.h"
 #include "tests/engine/simulation/simulated_engine.h"
 #include "tests/engine/simulation/world.h"
@@ -16,10 +17,6 @@ namespace ringmaster {
 // giver does it.
 class HandoffTestPeer {
  public:
-  struct Ref {
-    uint32_t slot;
-    uint32_t generation;
-  };
   enum class Step : uint8_t {
     kGone,      // it has ended, or is about to
     kNotYet,    // something is in flight
@@ -31,13 +28,13 @@ class HandoffTestPeer {
   };
 
   // False: it cannot move now.
-  static bool Begin(Connection& connection, Ref& ref);
-  static Step Look(Worker& worker, const Ref& ref);
-  static Step Move(Worker& worker, const Ref& ref);
-  static void StayHere(Worker& worker, const Ref& ref);
+  static bool Begin(Connection& connection, SlabPlace& ref);
+  static Step Look(Worker& worker, const SlabPlace& ref);
+  static Step Move(Worker& worker, const SlabPlace& ref);
+  static void StayHere(Worker& worker, const SlabPlace& ref);
 
   // What Move would write of one that stands; false: it goes on here.
-  static bool Save(Worker& worker, const Ref& ref, std::string& state);
+  static bool Save(Worker& worker, const SlabPlace& ref, std::string& state);
   // Of another process's state, with a socket of the test; nullptr, and `fd` stays the caller's,
   // when it makes no sense.
   static Connection* Adopt(Worker& worker, int fd, std::string_view state);
@@ -61,14 +58,14 @@ class Moves {
   uint64_t called_off_count() const { return called_off_count_; }
 
  private:
-  bool Advance(const HandoffTestPeer::Ref& ref);
+  bool Advance(const SlabPlace& ref);
 
   World& world_;
   SimulatedEngine& engine_;
   EchoProtocol& protocol_;
   double rate_ = 0;  // beginnings per turn
   double called_off_rate_ = 0;
-  std::vector<HandoffTestPeer::Ref> moving_;
+  std::vector<SlabPlace> moving_;
   uint64_t moved_count_ = 0;
   uint64_t called_off_count_ = 0;
 };

@@ -95,7 +95,7 @@ class MovesTest : public testing::TestWithParam<Kind> {
   EchoProtocol protocol_{world_};
   std::unique_ptr<SimulatedEngine> engine_;
   std::shared_ptr<SimulatedStream> peer_;
-  HandoffTestPeer::Ref ref_{};
+  SlabPlace ref_{};
   bool begin_ = false;
   bool under_way_ = false;
   int ticks_left_ = 100;

@@ -110,7 +110,7 @@ class ConnectionStateWorker {
   // The state of a connection once it stands still; empty when it does not move.
   std::string SaveOf(uint64_t id) {
     std::string state;
-    HandoffTestPeer::Ref ref;
+    SlabPlace ref;
     Connection* const connection = worker_->Find(id);
     if (connection == nullptr || !HandoffTestPeer::Begin(*connection, ref)) return state;
     for (int turns = 0; HandoffTestPeer::Look(*worker_, ref) == Step::kNotYet; ++turns) {
@@ -148,7 +148,7 @@ class ConnectionStateWorker {
   // What came by a move can move on.
   void MoveOn(uint64_t id) {
     Connection* const connection = worker_->Find(id);
-    HandoffTestPeer::Ref ref;
+    SlabPlace ref;
     if (connection == nullptr || !HandoffTestPeer::Begin(*connection, ref)) return;
     for (int turns = 0; HandoffTestPeer::Look(*worker_, ref) == Step::kNotYet; ++turns) {
       CHECK(turns < 10'000);
