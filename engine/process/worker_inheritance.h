@@ -37,7 +37,7 @@ struct WorkerInheritance {
   int configuration_fd = -1;  // -1 = the program has no configuration file
   int cpu = -1;
   uint32_t connections_max = 0;
-  bool admin = false;  // the admin process; listening_sockets has its listener alone
+  bool admin = false;       // the admin process; listening_sockets has its listener alone
   std::optional<int> nice;  // start_priority.h: to return to; absent = it has not made way
   std::vector<ListeningSocket> listening_sockets;
 

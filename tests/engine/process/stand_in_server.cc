@@ -97,10 +97,9 @@ void Greet(int listening_fd, const WorkerEnvironment& environment) {
   if (fd < 0) return;
   environment.counters->connections_accepted.Add();
   environment.counters->connections_open.Set(7);  // what a dead worker would leave behind
-  const std::string text =
-      fmt::format("{} worker={} pid={} started at nice={} serves at nice={}\n",
-                  Setting("greeting", "hello"), NameOf(environment), ::getpid(), nice_at_start,
-                  Nice());
+  const std::string text = fmt::format("{} worker={} pid={} started at nice={} serves at nice={}\n",
+                                       Setting("greeting", "hello"), NameOf(environment),
+                                       ::getpid(), nice_at_start, Nice());
   environment.counters->bytes_sent.Add(text.size());
   (void)!::write(fd, text.data(), text.size());
   ::close(fd);
