@@ -33,6 +33,8 @@ struct Exchange {
   bool head_request = false;  // no content in the response
   bool http10 = false;
   bool close = false;  // the connection ends behind this response
+  // The client has said that it sends nothing more behind this request (RFC 9112, 9.6).
+  bool last_of_client = false;
   ResponseFraming framing = ResponseFraming::kContentLength;
   int status = 200;
   uint64_t body_bytes = 0;

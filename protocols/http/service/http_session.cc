@@ -125,7 +125,8 @@ Exchange& HttpSession::NewExchange(Connection& connection, const RequestHead* he
   exchange.started_at = connection.worker().now();
   service_->scratch().fields.clear();
   const uint32_t requests_max = service_->options().requests_per_connection_max;
-  exchange.close = head == nullptr || !head->keep_alive || stopping_ ||
+  exchange.last_of_client = head != nullptr && !head->keep_alive;
+  exchange.close = head == nullptr || exchange.last_of_client || stopping_ ||
                    (requests_max != 0 && next_sequence_ >= requests_max);
   if (head != nullptr) {
     exchange.head_request = head->method == "HEAD";
@@ -162,8 +163,10 @@ void HttpSession::AfterHandler(Connection& connection, Response& response) {
     last_request_ = true;
     if (pipeline_ == nullptr) {
       const CloseReason reason = stopping_ ? CloseReason::kServerStopping : CloseReason::kLocal;
-      const bool input_left = bytes_behind_ || body_ != nullptr;
-      connection.CloseAfterFlush(reason, input_left ? Linger::kYes : Linger::kNo);
+      // What may still come would reset the connection, and the answer might be lost on its way.
+      const bool ended =
+          service_->scratch().exchange.last_of_client && !bytes_behind_ && body_ == nullptr;
+      connection.CloseAfterFlush(reason, ended ? Linger::kNo : Linger::kYes);
     }
   } else if (pipeline_ != nullptr &&
              pipeline_->slots.size() >= service_->options().pipelined_requests_max) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "tests/engine/await.h"
 #include "tests/protocols/http/service/session_fixture.h"
 
 namespace ringmaster::http {
@@ -382,6 +383,27 @@ TEST(HttpTimeouts, OfARouteBoundAnAnswerThatIsNotTaken) {
   while (expired.Get() == 0 && std::chrono::steady_clock::now() - start < std::chrono::seconds(10))
     std::this_thread::yield();
   EXPECT_EQ(expired.Get(), 1u);
+}
+
+// A client that had not asked for the end may have sent its next request already. The connection
+// was closed at once where nothing of that was there yet: the reset could take the answer along.
+TEST(HttpClose, ByTheServerWaitsForTheClientsEnd) {
+  ServiceOptions options;
+  options.requests_per_connection_max = 1;
+  LiveServer server(options);
+  server.Start();
+  for (const char* const request : {"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+                                    "GET /missing HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+    Client client = server.Connect();
+    client.Send(request);
+    EXPECT_THAT(client.ReadToEnd(), HasSubstr("Connection: close"));
+    // With a reset on its way the second one could not be sent.
+    const uint64_t before = server.counters->bytes_received.Get();
+    client.Send("x");
+    Await([&] { return server.counters->bytes_received.Get() == before + 1; });
+    client.Send("y");
+    Await([&] { return server.counters->bytes_received.Get() == before + 2; });
+  }
 }
 
 // An answer that took longer than the read timeout was lost: the connection was idle in the
