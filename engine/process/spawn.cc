@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -44,15 +44,29 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
   return pointers;
 }
 
-// The child, between fork and exec: async-signal-safe calls only, nothing allocated.
+// Closes all descriptors but the standard streams and `kept` (ascending). Also those that this
+// process inherited by accident, a shell's pipe for one.
+void CloseAllBut(const std::vector<int>& kept) {
+  unsigned first = STDERR_FILENO + 1;
+  for (const int fd : kept) {
+    const auto next = static_cast<unsigned>(fd);
+    if (next < first) continue;
+    if (next > first) ::close_range(first, next - 1, 0);
+    first = next + 1;
+  }
+  ::close_range(first, ~0U, 0);
+}
+
+// The child, between fork and exec: async-signal-safe calls only, nothing allocated. `kept` is the
+// executable, and what the child inherits.
 [[noreturn]] void Execute(int executable, char* const* arguments, char* const* environment,
-                          const WorkerProgram::Child& child) {
+                          const WorkerProgram::Child& child, const std::vector<int>& kept) {
   PrepareSignalsForWorker();
-  if (child.makes_way) MakeWay();
   if (child.stderr_fd >= 0) ::dup2(child.stderr_fd, STDERR_FILENO);
-  // Descriptors that this process itself inherited by accident, a shell's pipe for one, end here
-  // too.
-  ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  // Not left to exec: who makes way may be long in coming to it, and until then would hold the lock
+  // of a master that has died, and its ends of other workers' sockets.
+  CloseAllBut(kept);
+  if (child.makes_way) MakeWay();
   for (const int fd : child.descriptors) ::fcntl(fd, F_SETFD, 0);
   ::execveat(executable, "", arguments, environment, AT_EMPTY_PATH);
   const char* reason = std::strerror(errno);
@@ -119,11 +133,14 @@ absl::StatusOr<pid_t> WorkerProgram::Spawn(const Child& child) const {
   std::vector<std::string> environment = EnvironmentOf(child);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const std::vector<char*> environment_pointers = Pointers(environment);
+  std::vector<int> kept = child.descriptors;
+  kept.push_back(executable_.get());
+  std::sort(kept.begin(), kept.end());
   // What stands in our stdio buffers must not be written twice.
   std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(), child);
+    Execute(executable_.get(), argument_pointers.data(), environment_pointers.data(), child, kept);
   }
   if (pid < 0) {
     return absl::ErrnoToStatus(
