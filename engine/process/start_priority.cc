@@ -41,9 +41,9 @@ std::optional<int> NiceToReturnTo() {
 }
 
 void MakeWay() {
-  errno = 0;
-  const int nice = ::getpriority(PRIO_PROCESS, 0);
-  if (errno == 0) ::setpriority(PRIO_PROCESS, 0, nice + kStartNice);
+  if (const std::optional<int> nice = OwnNice()) {
+    ::setpriority(PRIO_PROCESS, 0, *nice + kStartNice);
+  }
 }
 
 absl::Status ReturnToNice(int nice) {

@@ -98,7 +98,7 @@ TEST_F(StartPriority, IsLeftByWhomTheLimitLetsReturn) {
     ASSERT_EQ(setresuid(kNobody, kNobody, kNobody), 0);
     EXPECT_EQ(NiceToReturnTo(), 3);
     MakeWay();
-    EXPECT_EQ(NiceOf(0), 13);
+    EXPECT_EQ(NiceOf(0), 3 + kStartNice);
     EXPECT_TRUE(ReturnToNice(3).ok());
     EXPECT_EQ(NiceOf(0), 3);
   });
